@@ -1,0 +1,38 @@
+# `make lab` to read and run the course, `make test` to check it. Each makes .venv itself when it is missing or stale.
+PYTHON ?= python3
+PORT   ?= 8888
+ARGS   ?=
+BIN    := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test run sync docs clean
+
+help:  ## List these targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
+
+lab: .venv/.ready  ## Open the course in JupyterLab (PORT=8888, ARGS='--no-browser')
+	$(BIN)/jupyter lab --port=$(PORT) $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) nbs/index.ipynb
+
+test: .venv/.ready  ## Run every check (ARGS='-k wheel' picks some)
+	$(BIN)/python -m pytest $(ARGS)
+
+run: .venv/.ready  ## Run every lesson in a fresh Jupyter kernel (ARGS='nbs/02_softmax.ipynb' picks some, ARGS=--save keeps the outputs)
+	$(BIN)/python tools/run_lessons.py $(ARGS)
+
+sync: .venv/.ready  ## After editing a notebook: export the modules, clean the notebooks, write README.md
+	$(BIN)/nbdev_export
+	$(BIN)/nbdev_clean
+	$(BIN)/python tools/write_readme.py
+
+docs: .venv/.ready  ## Build the site (needs Quarto)
+	PATH="$(abspath $(BIN)):$$PATH" nbdev_docs
+
+clean:  ## Remove .venv and all that was built
+	rm -rf .venv _docs _proc build dist *.egg-info
+
+.venv/.ready: settings.ini setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 10) else f"This course needs Python 3.10 or newer; $(PYTHON) is {v[0]}.{v[1]}. Try: make lab PYTHON=python3.12")'
+	@$(PYTHON) -c 'import ensurepip' || { echo "$(PYTHON) cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --editable '.[dev]'
+	touch $@

@@ -1,0 +1,93 @@
+"Run notebooks from top to bottom, each in a fresh Jupyter kernel, and say how each one went."
+import argparse, sys, time
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Run:
+    "How one notebook went."
+    path: Path
+    notebook: nbformat.NotebookNode
+    seconds: float
+    problem: str = ''  # empty when every cell ran
+
+    @property
+    def result(self):
+        "A line's worth of how it went."
+        return self.problem.splitlines()[0] if self.problem else 'ok'
+
+
+def lessons():
+    "Every notebook of the course, in reading order."
+    found = (ROOT/'nbs').rglob('*.ipynb')
+    return sorted((p for p in found if not any(part.startswith(('.', '_')) for part in p.parts[len(ROOT.parts):])),
+                  key=lambda p: (len(p.parts), p.stem != 'index', p))
+
+
+def run_lesson(path, timeout=900, on_cell=lambda: None):
+    "Run the notebook at `path` in a fresh kernel; `on_cell` is called before each cell."
+    nb = nbformat.read(path, as_version=4)
+    current = 0
+
+    def started(cell, cell_index, **kwargs):
+        nonlocal current
+        current = cell_index
+        on_cell()
+
+    client = NotebookClient(nb, timeout=timeout, kernel_name='python3', on_cell_start=started,
+                            resources={'metadata': {'path': str(path.parent)}})
+    start, problem = time.time(), ''
+    try: client.execute()
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as e:
+        error = next((o for o in nb.cells[current].get('outputs', []) if o.output_type == 'error'), None)
+        name = f'{error.ename}: {error.evalue}' if error else f'{type(e).__name__}'
+        first = name.splitlines()[0] if name.splitlines() else name
+        problem = f'cell {current + 1} of {len(nb.cells)} failed: {first}\n\n{nb.cells[current].source}\n\n{e}'
+    return Run(path, nb, time.time() - start, problem)
+
+
+def tagged_output(nb, tag):
+    "The text that the cell with this tag gave, or ''."
+    cells = (c for c in nb.cells if tag in c.metadata.get('tags', []))
+    return ' '.join(o.get('text', '') or o.get('data', {}).get('text/plain', '')
+                    for c in cells for o in c.get('outputs', [])).strip()
+
+
+def main():
+    "Run the lessons named on the command line, or all."
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('notebooks', nargs='*', type=Path, help='which ones (default: all)')
+    parser.add_argument('--save', action='store_true', help='write the outputs into the notebooks')
+    args = parser.parse_args()
+
+    paths = [p.resolve() for p in args.notebooks] or lessons()
+    missing = [str(p) for p in paths if not p.is_file()]
+    if missing: parser.error(f"no such notebook: {', '.join(missing)}")
+    runs = []
+    with tqdm(total=sum(len(nbformat.read(p, as_version=4).cells) for p in paths), unit='cell') as bar:
+        for path in paths:
+            bar.set_description(path.stem)
+            run = run_lesson(path, on_cell=bar.update)
+            runs.append(run)
+            if args.save and not run.problem: nbformat.write(run.notebook, path)
+
+    width = max(len(r.path.stem) for r in runs)
+    print(f"\n{'lesson':{width}}  seconds  result")
+    for r in runs: print(f'{r.path.stem:{width}}  {r.seconds:7.1f}  {r.result}')
+    accuracy = tagged_output(runs[-1].notebook, 'accuracy') if len(runs) == 1 else \
+        next(filter(None, (tagged_output(r.notebook, 'accuracy') for r in runs)), '')
+    if accuracy: print(f'\n{accuracy}')
+    failed = [r for r in runs if r.problem]
+    for r in failed: print(f"\n{'-' * 80}\n{r.path.relative_to(ROOT)}: {r.problem}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__': sys.exit(main())
