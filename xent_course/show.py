@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['show_figure', 'show_lines', 'show_bars', 'show_stages', 'batch_table']
 
-# %% ../nbs/support/show.ipynb #e8eddc1a
+# %% ../nbs/support/show.ipynb #d694dfe3
 import io
 import matplotlib
+import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from IPython.display import Image, display
@@ -21,7 +22,7 @@ _green, _blue, _orange, _red, _grey = '#009E73', '#0072B2', '#E69F00', '#D55E00'
 _look = {'font.size': 12, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.titlesize': 13, 'lines.linewidth': 2.5,
          'axes.prop_cycle': matplotlib.cycler(color=[_blue, _orange, _green, _red], linestyle=['-', '--', '-.', ':'])}
 
-# %% ../nbs/support/show.ipynb #eb4bcf2b
+# %% ../nbs/support/show.ipynb #2920062c
 def show_figure(fig:Figure, # The figure to show
                 alt:str,    # What the picture shows, in words
                )->None:     # Nothing: the picture appears below the cell
@@ -30,6 +31,7 @@ def show_figure(fig:Figure, # The figure to show
     png = io.BytesIO()
     fig.savefig(png, format='png', dpi=160, bbox_inches='tight', facecolor='white')
     display(Image(data=png.getvalue(), alt=alt, width=int(fig.get_figwidth() * 95)))
+    plt.close(fig)
 
 # %% ../nbs/support/show.ipynb #648a72ef
 def show_lines(x:Tensor,        # Where the curves are drawn, shape (m,)
