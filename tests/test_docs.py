@@ -1,0 +1,43 @@
+"Every public name says what it is, and what each of its arguments is."
+import importlib, inspect, pkgutil
+
+import pytest
+from fastcore.docments import docments
+
+import xent_course
+
+
+def public():
+    "Every name in any `__all__`, with what it names."
+    for info in pkgutil.iter_modules(xent_course.__path__):
+        module = importlib.import_module(f'xent_course.{info.name}')
+        if not info.name.startswith('_'): yield from ((f'{info.name}.{name}', getattr(module, name)) for name in module.__all__)
+
+
+def undocumented(obj):
+    "What a reader would miss: the docstring, or the names of arguments without a docment."
+    missing = [] if (inspect.getdoc(obj) or '').strip() else ['docstring']
+    methods = [m for n, m in vars(obj).items() if inspect.isfunction(m) and not n.startswith('_') and n != 'extra_repr'] if inspect.isclass(obj) else []
+    for f in [obj, *methods]:
+        if f is not obj: missing += [] if inspect.getdoc(f) else [f'docstring of {f.__name__}']
+        meanings = docments(f, full=True)
+        if inspect.isclass(f): meanings.pop('return', None)
+        missing += [f'{f.__name__}: {name}' for name, d in meanings.items() if name != 'self' and not d['docment']]
+    return missing
+
+
+@pytest.mark.parametrize('name,obj', public(), ids=lambda v: v if isinstance(v, str) else '')
+def test_documented(name, obj): assert undocumented(obj) == []
+
+
+def test_would_notice():
+    def bare(x): return x
+    def half(x, # a number
+             y): "Adds."
+    assert undocumented(bare) == ['docstring', 'bare: x', 'bare: return'] and 'half: y' in undocumented(half)
+
+
+def test_loss_modules_import_torch_alone():
+    import subprocess, sys
+    code = 'import sys, xent_course.gradient, xent_course.cross_entropy; print([m for m in ("fastai", "matplotlib", "pandas", "fastcore") if m in sys.modules])'
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == '[]'

@@ -1,0 +1,42 @@
+"Every lesson runs: in nbdev's test runner, and from top to bottom in a fresh Jupyter kernel."
+import subprocess, sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT/'tools'))
+from run_lessons import lessons, run_lesson, tagged_output
+
+
+def test_nbdev_test():
+    subprocess.run([Path(sys.executable).parent/'nbdev_test', '--do_print'], cwd=ROOT, check=True)
+
+
+def kinds(nb): return [[o.output_type for o in c.get('outputs', []) if o.output_type != 'stream'] for c in nb.cells]
+
+
+@pytest.mark.parametrize('path', lessons(), ids=lambda p: p.stem)
+def test_runs_in_jupyter(path):
+    run = run_lesson(path)
+    assert not run.problem, run.problem
+    assert kinds(run.notebook) == kinds(nbformat.read(path, as_version=4)), 'the outputs in the repo are not those of its cells: make run ARGS=--save'
+
+
+def test_last_lesson_says_its_accuracy():
+    nb = nbformat.read(ROOT/'nbs'/'08_mnist_3_vs_7.ipynb', as_version=4)
+    assert tagged_output(nb, 'accuracy').startswith('accuracy 0.99')
+
+
+def test_failing_lesson_is_named(tmp_path):
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in ('1', 'assert 1 == 2, "no"')])
+    nbformat.write(nb, tmp_path/'broken.ipynb')
+    done = subprocess.run([sys.executable, ROOT/'tools'/'run_lessons.py', tmp_path/'broken.ipynb'], capture_output=True, text=True)
+    assert done.returncode == 1 and 'cell 2 of 2 failed: AssertionError: no' in done.stdout
+
+
+def test_pictures_have_alternatives():
+    pictures = [(path.stem, o.metadata.get('image/png', {}).get('alt', '')) for path in lessons()
+                for c in nbformat.read(path, as_version=4).cells for o in c.get('outputs', []) if 'image/png' in o.get('data', {})]
+    assert len(pictures) > 10 and all(alt for _, alt in pictures), [name for name, alt in pictures if not alt]
