@@ -26,7 +26,7 @@ def undocumented(obj):
     return missing
 
 
-@pytest.mark.parametrize('name,obj', public(), ids=lambda v: v if isinstance(v, str) else '')
+@pytest.mark.parametrize('name,obj', list(public()), ids=lambda v: v if isinstance(v, str) else '')
 def test_documented(name, obj): assert undocumented(obj) == []
 
 

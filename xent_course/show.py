@@ -112,9 +112,9 @@ def show_stages(stages:dict,             # Name of each stage -> its numbers, sh
         show_figure(fig, alt)
     return ax
 
-# %% ../nbs/support/show.ipynb #e10fd207
-def batch_table(**columns:Tensor, # Name of each column -> its values, shape (n,)
-               )->pd.DataFrame:   # One row per image, floats rounded to 4 decimals for display
+# %% ../nbs/support/show.ipynb #1dec8f6e
+def batch_table(columns:dict,    # Name of each column -> its values, shape (n,)
+               )->pd.DataFrame: # One row per image, floats rounded to 4 decimals for display
     "Line the columns up as a table; raises ValueError when their lengths or shapes don't fit."
     shapes = {name: tuple(values.shape) for name, values in columns.items()}
     if len(set(shapes.values())) > 1 or any(len(s) != 1 for s in shapes.values()):
