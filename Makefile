@@ -24,7 +24,7 @@ sync: .venv/.ready  ## After editing a notebook: export the modules, clean the n
 	$(BIN)/nbdev_clean
 	$(BIN)/python tools/write_readme.py
 
-docs: .venv/.ready  ## Build the site (needs Quarto)
+docs: .venv/.ready  ## Build the site (nbdev fetches Quarto if it is missing)
 	PATH="$(abspath $(BIN)):$$PATH" nbdev_docs
 
 clean:  ## Remove .venv and all that was built

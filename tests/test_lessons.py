@@ -11,7 +11,7 @@ from run_lessons import lessons, run_lesson, tagged_output
 
 
 def test_nbdev_test():
-    subprocess.run([Path(sys.executable).parent/'nbdev_test', '--do_print'], cwd=ROOT, check=True)
+    subprocess.run([Path(sys.executable).parent/'nbdev_test', '--do_print', '--n_workers', '0'], cwd=ROOT, check=True)
 
 
 def kinds(nb): return [[o.output_type for o in c.get('outputs', []) if o.output_type != 'stream'] for c in nb.cells]

@@ -45,7 +45,7 @@ def _read_npz(path):
         if found != _sha256[name]: raise ValueError(f"{name} in {path} is damaged: its sha256 should be {_sha256[name]}, but is {found}. {cure}")
     return arrays
 
-# %% ../nbs/08_mnist_3_vs_7.ipynb #eef5c2b3
+# %% ../nbs/08_mnist_3_vs_7.ipynb #52fe714f
 def _read_folder(path):
     "The four arrays of a folder of images laid out train/3, train/7, valid/3, valid/7."
     arrays = {}
@@ -65,7 +65,7 @@ def _download(url):
     "The folder that fastai makes of `url`."
     try: return untar_data(url)
     except OSError as e:
-        raise ConnectionError(f"could not download {url} ({e}). Without a network, call load_digits() with no argument: "
+        raise ConnectionError(f"could not download {url} ({e}). Offline, call load_digits() with no argument: "
                               "it loads the copy that comes with the package") from e
 
 # %% ../nbs/08_mnist_3_vs_7.ipynb #616d5652

@@ -33,7 +33,7 @@ def show_figure(fig:Figure, # The figure to show
     display(Image(data=png.getvalue(), alt=alt, width=int(fig.get_figwidth() * 95)))
     plt.close(fig)
 
-# %% ../nbs/support/show.ipynb #648a72ef
+# %% ../nbs/support/show.ipynb #6635f406
 def show_lines(x:Tensor,        # Where the curves are drawn, shape (m,)
                curves:dict,     # Name of each curve -> its heights, shape (m,)
                xlabel:str,      # What runs along the bottom
@@ -50,7 +50,7 @@ def show_lines(x:Tensor,        # Where the curves are drawn, shape (m,)
         for (name, (px, py)), marker, color in zip((points or {}).items(), 'os^', [_blue, _orange, _red]):
             ax.plot(px, py, marker, color=color, markersize=8, label=name, markeredgecolor='black')
             for i, (a, b) in enumerate(zip(px, py)) if numbers else ():
-                ax.annotate(str(i), (a, b), textcoords='offset points', xytext=(7, -13))
+                ax.annotate(str(i), (a, b), textcoords='offset points', xytext=(7, 4))
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
         if len(ax.lines) > 1: ax.legend(frameon=False)
         show_figure(fig, alt)
@@ -112,13 +112,14 @@ def show_stages(stages:dict,             # Name of each stage -> its numbers, sh
         show_figure(fig, alt)
     return ax
 
-# %% ../nbs/support/show.ipynb #1dec8f6e
-def batch_table(columns:dict,    # Name of each column -> its values, shape (n,)
-               )->pd.DataFrame: # One row per image, floats rounded to 4 decimals for display
+# %% ../nbs/support/show.ipynb #9940c6c2
+def batch_table(columns:dict,        # Name of each column -> its values, shape (n,)
+                index:str='image',   # What a row is
+               )->pd.DataFrame:      # One row per image, floats rounded to 4 decimals for display
     "Line the columns up as a table; raises ValueError when their lengths or shapes don't fit."
     shapes = {name: tuple(values.shape) for name, values in columns.items()}
     if len(set(shapes.values())) > 1 or any(len(s) != 1 for s in shapes.values()):
         raise ValueError(f"every column must have the same shape (n,), got {shapes}")
     table = pd.DataFrame({name: values.detach().numpy().round(4) for name, values in columns.items()})
-    table.index.name = 'image'
+    table.index.name = index
     return table
