@@ -30,7 +30,7 @@ def nll_loss(input:Tensor,         # Log-probability of each class, shape (n, c)
     "Minus the log-probability of each target, no log taken here; raises TypeError, ValueError or IndexError on bad input."
     return reduce_losses(-take_target(input, target), reduction)
 
-# %% ../nbs/04_nll.ipynb #4d18e8d2
+# %% ../nbs/04_nll.ipynb #d788b598
 def mnist_loss(inputs:Tensor,  # One score per image, larger means class 1, any shape, a float dtype
                targets:Tensor, # The classes, 0 or 1, same shape as `inputs`, any dtype
               )->Tensor:       # Scalar between 0 and 1: one minus the mean probability of the target; dtype of `inputs`
@@ -38,6 +38,7 @@ def mnist_loss(inputs:Tensor,  # One score per image, larger means class 1, any 
 
     J. Howard and S. Gugger, "Deep Learning for Coders with fastai and PyTorch", O'Reilly 2020, chapter 4."""
     check_float(inputs, 'inputs')
+    if not isinstance(targets, Tensor): raise TypeError(f"targets must be a tensor, got {type(targets).__name__}: wrap it in torch.tensor")
     if inputs.shape != targets.shape:
         raise ValueError(f"inputs and targets must have the same shape, got {tuple(inputs.shape)} and {tuple(targets.shape)}: "
                          "they would be broadcast against each other; reshape one with squeeze or view")
