@@ -5,23 +5,23 @@
 # %% auto #0
 __all__ = ['cross_entropy_grad']
 
-# %% ../nbs/07_gradient.ipynb #607252ab
+# %% ../nbs/07_gradient.ipynb #05244b36
 import torch
 from torch import Tensor
-from .indexing import check_target
-from .nll import reduce_losses
+from .indexing import class_axis, take_target
+from .nll import check_reduction
 from .softmax import softmax
 
-# %% ../nbs/07_gradient.ipynb #d651163a
-def cross_entropy_grad(input:Tensor,         # Scores (logits), shape (n, c), a float dtype
-                       target:Tensor,        # Class index per row, shape (n,), int64
-                       reduction:str='mean', # 'mean', or 'sum' or 'none': the slope of each row's own loss
-                      )->Tensor:             # Gradient at each score, shape (n, c), dtype of `input`
+# %% ../nbs/07_gradient.ipynb #896318aa
+def cross_entropy_grad(input:Tensor,         # Scores (logits), shape (c,), (n, c) or (n, c, d1, ...), a float dtype
+                       target:Tensor,        # Class indices, shape (), (n,) or (n, d1, ...), int64
+                       reduction:str='mean', # 'mean', or 'sum' or 'none': the slope of each item's own loss
+                      )->Tensor:             # Gradient at each score, shape and dtype of `input`
     """(softmax - one_hot) / n: the gradient of `cross_entropy` at its logits; raises TypeError, ValueError or IndexError on bad input.
 
-    C. M. Bishop, "Pattern Recognition and Machine Learning", Springer 2006, equation 4.109."""
-    grad = softmax(input, dim=-1)
-    check_target(input, target)
-    reduce_losses(grad, reduction)
-    grad = grad - (target[:, None] == torch.arange(input.shape[1], device=input.device)).to(grad.dtype)
-    return grad / len(target) if reduction == 'mean' else grad
+    Cf. C. M. Bishop, "Pattern Recognition and Machine Learning", Springer 2006, equation 4.109."""
+    check_reduction(reduction)
+    axis = class_axis(input)
+    p = softmax(input, axis)
+    grad = p.scatter(axis, target.unsqueeze(axis), (take_target(p, target) - 1).unsqueeze(axis))
+    return grad / target.numel() if reduction == 'mean' else grad

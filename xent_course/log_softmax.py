@@ -5,28 +5,33 @@
 # %% auto #0
 __all__ = ['logsumexp', 'log_softmax']
 
-# %% ../nbs/05_log.ipynb #ce43d787
+# %% ../nbs/05_log.ipynb #c47c3406
 import torch
 from torch import Tensor
 from .sigmoid import check_float
-from .softmax import shift_max
+from .softmax import check_dim, largest, shift_max, wide
 
-# %% ../nbs/05_log.ipynb #b8e9bd92
-def logsumexp(input:Tensor,       # Scores (logits), any shape, a float dtype
-              dim:int=-1,         # The axis to sum over
-              keepdim:bool=False, # Keep that axis, with length 1?
-             )->Tensor:           # Log of the sum of exponentials along `dim`; dtype of `input`
-    "The log of the sum of exponentials, with no overflow; raises TypeError unless `input` holds floats."
-    check_float(input, 'input')
-    m = input.detach().amax(dim, keepdim=True)
+# %% ../nbs/05_log.ipynb #dfc0ce31
+def logsumexp(input:Tensor,                         # Scores (logits), any shape, a float dtype
+              dim:int|tuple[int, ...]|None=None,    # The axis to sum over, or several; may be left out for (c,) and (n, c)
+              keepdim:bool=False,                   # Keep that axis, with length 1?
+             )->Tensor:                             # Log of the sum of exponentials along `dim`; dtype of `input`
+    "The log of the sum of exponentials, with no overflow; raises TypeError, ValueError or IndexError on bad input."
+    dims = [check_dim(input, d) for d in (dim if isinstance(dim, tuple) else (dim,))]
+    x = wide(input)
+    m = largest(x, dims)
     m = torch.where(m.isinf(), 0, m)
-    total = m + torch.exp(input - m).sum(dim, keepdim=True).log()
-    return total if keepdim else total.squeeze(dim)
+    total = m + torch.exp(x - m).sum(dims, keepdim=True).log()
+    return (total if keepdim else total.squeeze(dims)).to(input.dtype)
 
-# %% ../nbs/05_log.ipynb #baff056b
-def log_softmax(input:Tensor, # Scores (logits), any shape, a float dtype
-                dim:int=-1,   # The axis that holds the classes
-               )->Tensor:     # Log-probabilities, all ≤ 0; same shape and dtype
-    "The log of `softmax`, precise where the probabilities round to 0 or the scores are huge; raises TypeError unless `input` holds floats."
-    shifted = shift_max(input, dim)
-    return shifted - logsumexp(shifted, dim, keepdim=True)
+# %% ../nbs/05_log.ipynb #89e8f986
+def log_softmax(input:Tensor,                # Scores (logits), any shape, a float dtype
+                dim:int|None=None,           # The axis that holds the classes; may be left out for (c,) and (n, c)
+                *,
+                dtype:torch.dtype|None=None, # Convert `input` to this first
+               )->Tensor:                    # Log-probabilities, all ≤ 0; shape of `input`
+    "The log of `softmax`, precise where the probabilities round to 0 or the scores are huge; raises as `softmax` does."
+    if dtype: input = input.to(dtype)
+    dim = check_dim(input, dim)
+    shifted = shift_max(wide(input), dim)
+    return (shifted - logsumexp(shifted, dim, keepdim=True)).to(input.dtype)
