@@ -5,24 +5,24 @@
 # %% auto #0
 __all__ = ['soft_losses', 'check_smoothing', 'check_probabilities', 'cross_entropy', 'CrossEntropyLoss', 'target_losses']
 
-# %% ../nbs/06_cross_entropy.ipynb #06e272bb
+# %% ../nbs/06_cross_entropy.ipynb #c430d32f
 import torch
 from torch import Tensor, nn
 from .indexing import check_target, class_axis
 from .log_softmax import log_softmax
-from .nll import autocast, check_ignore_index, check_reduction, check_weight, nll_loss, reduce_losses, skip_ignored
+from .nll import check_ignore_index, check_reduction, class_weights, loss_dtype, nll_loss, reduce_losses, skip_ignored
 from .sigmoid import check_float
-from .softmax import softmax
+from .softmax import softmax, wide
 
-# %% ../nbs/06_cross_entropy.ipynb #7f314fc4
-def soft_losses(input:Tensor,       # Scores (logits), shape (c,), (n, c) or (n, c, d1, ...), a float dtype
-                q:Tensor|float,     # Probability of each class, shape of `input`, or one number for all
-                weight:Tensor|None, # How much each class counts, shape (c,); None for all alike
-               )->Tensor:           # One loss per item: the shape of `input` without its class axis
+# %% ../nbs/06_cross_entropy.ipynb #5a730ebf
+def soft_losses(input:Tensor,   # Scores (logits), shape (c,), (n, c) or (n, c, d1, ...), a float dtype
+                q:Tensor|float, # Probability of each class, shape of `input`, or one number for all
+                weights:Tensor, # How much each class counts, shape (c,)
+               )->Tensor:       # One loss per item: the shape of `input` without its class axis
     "Minus the sum of weight * q * log-probability over the classes."
     axis = class_axis(input)
-    if weight is not None: q = q * weight.view(-1, *[1] * (input.ndim - axis - 1))
-    return -(q * log_softmax(input, axis)).sum(axis)
+    weights = weights.view(-1, *[1] * (input.ndim - axis - 1))
+    return -(weights * q * log_softmax(input, axis)).sum(axis)
 
 # %% ../nbs/06_cross_entropy.ipynb #f5715c7f
 def check_smoothing(label_smoothing:float, # The share of the target that is spread over all classes
@@ -47,7 +47,7 @@ def check_probabilities(input:Tensor,     # Scores, any shape
                          "leave it out, and give items to skip a target of all 0")
     if target.device != input.device: raise ValueError(f"target is on device {target.device} and input on {input.device}: move it with target.to(input.device)")
 
-# %% ../nbs/06_cross_entropy.ipynb #c059d11e
+# %% ../nbs/06_cross_entropy.ipynb #2930f43b
 def cross_entropy(input:Tensor,              # Scores (logits), not probabilities, shape (c,), (n, c) or (n, c, d1, ...), a float dtype
                   target:Tensor,             # Class indices, shape (), (n,) or (n, d1, ...), int64; or probabilities, shape of `input`, floats
                   weight:Tensor|None=None,   # How much each class counts, shape (c,), dtype of `input`; None for all alike
@@ -62,19 +62,18 @@ def cross_entropy(input:Tensor,              # Scores (logits), not probabilitie
     "Rethinking the Inception Architecture for Computer Vision", CVPR 2016."""
     check_float(input, 'input')
     check_smoothing(label_smoothing)
-    c, input = input.shape[class_axis(input)], autocast(input)
-    if weight is not None: check_weight(weight, input)
+    weights, c, dtype = class_weights(weight, input), input.shape[class_axis(input)], loss_dtype(input)
     if isinstance(target, Tensor) and target.shape == input.shape:
         check_probabilities(input, target, ignore_index)
-        if label_smoothing: target = (1 - label_smoothing) * target + label_smoothing / c
-        return reduce_losses(soft_losses(input, target, weight), reduction)
+        dtype, q = torch.promote_types(dtype, target.dtype), wide(target)
+        if label_smoothing: q = (1 - label_smoothing) * q + label_smoothing / c
+        return reduce_losses(soft_losses(wide(input), q, weights), reduction).to(dtype)
     check_target(input, target)
     kept, columns = skip_ignored(target, ignore_index)
-    losses = target_losses(input, columns)
-    weights = torch.ones_like(losses) if weight is None else weight[columns]
-    losses = weights * losses
-    if label_smoothing: losses = (1 - label_smoothing) * losses + label_smoothing * soft_losses(input, 1 / c, weight)
-    return reduce_losses(torch.where(kept, losses, 0), reduction, torch.where(kept, weights, 0).sum())
+    losses, counts = target_losses(wide(input), columns), weights.gather(0, columns.flatten()).view_as(columns)
+    losses = counts * losses
+    if label_smoothing: losses = (1 - label_smoothing) * losses + label_smoothing * soft_losses(wide(input), 1 / c, weights)
+    return reduce_losses(torch.where(kept, losses, 0), reduction, torch.where(kept, counts, 0).sum()).to(dtype)
 
 # %% ../nbs/06_cross_entropy.ipynb #8121ff25
 class CrossEntropyLoss(nn.Module):
@@ -115,12 +114,12 @@ class CrossEntropyLoss(nn.Module):
 
     def extra_repr(self): return f'ignore_index={self.ignore_index}, reduction={self.reduction!r}, label_smoothing={self.label_smoothing}'
 
-# %% ../nbs/07_gradient.ipynb #a2dfe5cf
+# %% ../nbs/07_gradient.ipynb #1955ce74
 import math
 from .indexing import take_target
-from .softmax import shift_max, wide
+from .softmax import shift_max
 
-# %% ../nbs/07_gradient.ipynb #bb5e10d6
+# %% ../nbs/07_gradient.ipynb #cee56547
 class _TargetLosses(torch.autograd.Function):
     "`log_softmax` and minus the target's column, with its gradient written down instead of recorded."
     generate_vmap_rule = True
@@ -128,11 +127,11 @@ class _TargetLosses(torch.autograd.Function):
     @staticmethod
     def forward(input, columns):
         axis = class_axis(input)
-        shifted = shift_max(wide(input), axis)
+        shifted = shift_max(input, axis)
         chosen = take_target(shifted, columns)
         e = shifted.mul_(1 / math.log(2)).exp2_()
         total = e.sum(axis, keepdim=True)
-        return (total.log().squeeze(axis) - chosen).to(input.dtype), e, total
+        return total.log().squeeze(axis) - chosen, e, total
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -148,20 +147,20 @@ class _TargetLosses(torch.autograd.Function):
         input, columns, e, total = ctx.saved_tensors
         axis = class_axis(input)
         if torch.is_grad_enabled():  # the gradient will be differentiated in its turn: record how it comes about
-            e = torch.exp(shift_max(wide(input), axis))
+            e = torch.exp(shift_max(input, axis))
             total = e.sum(axis, keepdim=True)
-        slope = slope.unsqueeze(axis).to(e.dtype)
-        return (e * (slope / total)).scatter_add_(axis, columns.unsqueeze(axis), -slope).to(input.dtype), None
+        slope = slope.unsqueeze(axis)
+        return (e * (slope / total)).scatter_add_(axis, columns.unsqueeze(axis), -slope), None
 
     @staticmethod
     def jvp(ctx, change, _):
         input, columns, e, total = ctx.saved_tensors
         axis = class_axis(input)
         average = (e * change).sum(axis) / total.squeeze(axis)
-        return (average - take_target(change, columns)).to(input.dtype), None, None
+        return average - take_target(change, columns), None, None
 
-# %% ../nbs/07_gradient.ipynb #2b275f48
-def target_losses(input:Tensor,   # Scores (logits), shape (c,), (n, c) or (n, c, d1, ...), a float dtype
+# %% ../nbs/07_gradient.ipynb #96027d90
+def target_losses(input:Tensor,   # Scores (logits), shape (c,), (n, c) or (n, c, d1, ...), float32 or float64
                   columns:Tensor, # Class indices, shape (), (n,) or (n, d1, ...), int64
                  )->Tensor:       # One loss per item: shape of `columns`, dtype of `input`
     "Minus the log-probability of each item's class; raises TypeError, ValueError or IndexError on bad input."
