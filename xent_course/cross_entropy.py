@@ -5,24 +5,24 @@
 # %% auto #0
 __all__ = ['soft_losses', 'check_smoothing', 'check_probabilities', 'cross_entropy', 'CrossEntropyLoss', 'target_losses']
 
-# %% ../nbs/06_cross_entropy.ipynb #c430d32f
+# %% ../nbs/06_cross_entropy.ipynb #b8bdbc1a
 import torch
 from torch import Tensor, nn
 from .indexing import check_target, class_axis
 from .log_softmax import log_softmax
-from .nll import check_ignore_index, check_reduction, class_weights, loss_dtype, nll_loss, reduce_losses, skip_ignored
+from .nll import check_ignore_index, check_reduction, class_weights, item_counts, loss_dtype, nll_loss, reduce_losses, skip_ignored
 from .sigmoid import check_float
 from .softmax import softmax, wide
 
-# %% ../nbs/06_cross_entropy.ipynb #5a730ebf
-def soft_losses(input:Tensor,   # Scores (logits), shape (c,), (n, c) or (n, c, d1, ...), a float dtype
-                q:Tensor|float, # Probability of each class, shape of `input`, or one number for all
-                weights:Tensor, # How much each class counts, shape (c,)
-               )->Tensor:       # One loss per item: the shape of `input` without its class axis
+# %% ../nbs/06_cross_entropy.ipynb #539f2ec0
+def soft_losses(input:Tensor,        # Scores (logits), shape (c,), (n, c) or (n, c, d1, ...), a float dtype
+                q:Tensor|float,      # Probability of each class, shape of `input`, or one number for all
+                weights:Tensor|None, # How much each class counts, shape (c,); None for all alike
+               )->Tensor:            # One loss per item: the shape of `input` without its class axis
     "Minus the sum of weight * q * log-probability over the classes."
     axis = class_axis(input)
-    weights = weights.view(-1, *[1] * (input.ndim - axis - 1))
-    return -(weights * q * log_softmax(input, axis)).sum(axis)
+    if weights is not None: q = q * weights.view(-1, *[1] * (input.ndim - axis - 1))
+    return -(q * log_softmax(input, axis)).sum(axis)
 
 # %% ../nbs/06_cross_entropy.ipynb #f5715c7f
 def check_smoothing(label_smoothing:float, # The share of the target that is spread over all classes
@@ -47,7 +47,7 @@ def check_probabilities(input:Tensor,     # Scores, any shape
                          "leave it out, and give items to skip a target of all 0")
     if target.device != input.device: raise ValueError(f"target is on device {target.device} and input on {input.device}: move it with target.to(input.device)")
 
-# %% ../nbs/06_cross_entropy.ipynb #2930f43b
+# %% ../nbs/06_cross_entropy.ipynb #bc6f17ca
 def cross_entropy(input:Tensor,              # Scores (logits), not probabilities, shape (c,), (n, c) or (n, c, d1, ...), a float dtype
                   target:Tensor,             # Class indices, shape (), (n,) or (n, d1, ...), int64; or probabilities, shape of `input`, floats
                   weight:Tensor|None=None,   # How much each class counts, shape (c,), dtype of `input`; None for all alike
@@ -70,10 +70,10 @@ def cross_entropy(input:Tensor,              # Scores (logits), not probabilitie
         return reduce_losses(soft_losses(wide(input), q, weights), reduction).to(dtype)
     check_target(input, target)
     kept, columns = skip_ignored(target, ignore_index)
-    losses, counts = target_losses(wide(input), columns), weights.gather(0, columns.flatten()).view_as(columns)
-    losses = counts * losses
+    losses, counts = target_losses(wide(input), columns), item_counts(weights, kept, columns)
+    if weights is not None: losses = counts * losses
     if label_smoothing: losses = (1 - label_smoothing) * losses + label_smoothing * soft_losses(wide(input), 1 / c, weights)
-    return reduce_losses(torch.where(kept, losses, 0), reduction, torch.where(kept, counts, 0).sum()).to(dtype)
+    return reduce_losses(torch.where(kept, losses, 0), reduction, counts.sum()).to(dtype)
 
 # %% ../nbs/06_cross_entropy.ipynb #8121ff25
 class CrossEntropyLoss(nn.Module):

@@ -1,0 +1,113 @@
+"What our cross_entropy costs next to torch's: time and peak memory over a grid of sizes, each pair measured in turn in one run."
+import argparse, gc, re, subprocess, sys, time
+from pathlib import Path
+from statistics import median
+
+import matplotlib
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from torch.profiler import ProfilerActivity, profile
+from tqdm import tqdm
+
+from xent_course.cross_entropy import cross_entropy
+
+ROWS, CLASSES = (64, 256, 1024, 8192), (2, 10, 1000, 32000)
+TARGET, LARGE = 1.1, 100_000  # at most this multiple of torch's, in every cell with so many scores
+
+
+def forward(loss, x, t):
+    with torch.no_grad(): loss(x, t)
+
+
+def forward_backward(loss, x, t): torch.autograd.grad(loss(x, t), x)
+
+
+def seconds(run, loss, x, t):
+    "How long one call takes."
+    start = time.perf_counter()
+    run(loss, x, t)
+    return time.perf_counter() - start
+
+
+def time_ratio(run, x, t, budget):
+    "The median of ours / torch's over pairs of calls in alternating order, at least 7 of them; and torch's median time."
+    pairs, end = [], time.perf_counter() + budget
+    for loss in cross_entropy, F.cross_entropy: run(loss, x, t)
+    while len(pairs) < 7 or (time.perf_counter() < end and len(pairs) < 2000):
+        order = [cross_entropy, F.cross_entropy] if len(pairs) % 2 else [F.cross_entropy, cross_entropy]
+        taken = {loss: seconds(run, loss, x, t) for loss in order}
+        pairs.append((taken[cross_entropy] / taken[F.cross_entropy], taken[F.cross_entropy]))
+    return median(ratio for ratio, _ in pairs), median(s for _, s in pairs)
+
+
+def peak_bytes(loss, x, t):
+    "The most memory that forward and backward hold at once, beside the scores and targets."
+    gc.collect()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as p: forward_backward(loss, x, t)
+    events = sorted((e for e in p.profiler.kineto_results.events() if e.name() == '[memory]'), key=lambda e: e.start_ns())
+    held = peak = 0
+    for e in events:
+        held += e.nbytes()
+        peak = max(peak, held)
+    return peak
+
+
+def measure(n, c, budget):
+    "One cell of the grid."
+    torch.manual_seed(0)
+    x, t = torch.randn(n, c, requires_grad=True), torch.randint(c, (n,))
+    fwd, _ = time_ratio(forward, x, t, budget)
+    both, torch_seconds = time_ratio(forward_backward, x, t, budget)
+    memory = [peak_bytes(loss, x, t) for loss in (cross_entropy, F.cross_entropy)]
+    return dict(n=n, c=c, forward=fwd, both=both, torch_ms=torch_seconds * 1e3, memory=memory[0] / memory[1], torch_mb=memory[1] / 2**20)
+
+
+def draw(cells, path):
+    "The ratios as dots over the sizes, with the target as a line."
+    with matplotlib.rc_context({'font.size': 11, 'axes.spines.top': False, 'axes.spines.right': False}):
+        fig = Figure(figsize=(9, 4.5), layout='constrained')
+        ax = fig.subplots()
+        for key, label, marker, colour in ('forward', 'time, forward', 'v', '#56B4E9'), ('both', 'time, forward and backward', 'o', '#0072B2'), ('memory', 'memory', 's', '#E69F00'):
+            ax.plot([cell[key] for cell in cells], marker, label=label, color=colour, markeredgecolor='black', markersize=8)
+        ax.axhline(1, color='black', lw=1)
+        ax.axvspan(min(i for i, cell in enumerate(cells) if cell['n'] * cell['c'] >= LARGE) - .5, len(cells) - .5, color='#E8E8E8', zorder=0)
+        ax.hlines(TARGET, -.5, len(cells) - .5, color='#D55E00', linestyle='--', label=f'target, {TARGET} (grey: where it applies)')
+        ax.set(yscale='log', ylabel="ours / torch's", xlabel='rows × classes', title=f'Forward and backward, our cross_entropy against torch {torch.__version__}')
+        ax.set_yticks([.1, .2, .5, 1, 2, 5], ['0.1', '0.2', '0.5', '1', '2', '5'])
+        ax.set_xticks(range(len(cells)), [f"{cell['n']}×{cell['c']}" for cell in cells], rotation=45, ha='right')
+        ax.legend(frameon=False)
+        fig.savefig(path, dpi=110)
+
+
+def import_milliseconds():
+    "What importing the losses takes beyond torch, by Python's own count."
+    log = subprocess.run([sys.executable, '-X', 'importtime', '-c', 'import torch; import xent_course.cross_entropy, xent_course.gradient'],
+                         capture_output=True, text=True, check=True).stderr
+    return sum(int(us) for us in re.findall(r'import time: +(\d+) \| +\d+ \| +xent_course', log)) / 1e3
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--budget', type=float, default=1.5, help='seconds for each kind of measurement of a cell (default 1.5)')
+    parser.add_argument('--rows', type=int, nargs='+', default=ROWS, help='how many rows to try')
+    parser.add_argument('--classes', type=int, nargs='+', default=CLASSES, help='how many classes to try')
+    parser.add_argument('--picture', type=Path, default=Path('bench.png'), help='where to draw it (default bench.png)')
+    args = parser.parse_args()
+    sizes = sorted(((n, c) for n in args.rows for c in args.classes), key=lambda size: size[0] * size[1])
+    cells = [measure(n, c, args.budget) for n, c in tqdm(sizes, unit='cell')]
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}, float32, mean over random scores\n\n"
+          "                 ours / torch's                        torch's own\n"
+          " rows classes   forward  forward+backward  memory   forward+backward    peak memory")
+    for cell in cells:
+        print(f"{cell['n']:5} {cell['c']:7} {cell['forward']:9.2f} {cell['both']:17.2f} {cell['memory']:7.2f} {cell['torch_ms']:15.3f} ms {cell['torch_mb']:11.2f} MB")
+    for name, some in ('all', cells), (f'rows × classes ≥ {LARGE:,}', [cell for cell in cells if cell['n'] * cell['c'] >= LARGE]):
+        if some: print(f"\n{name}: " + ', '.join(f"{key} median {median(cell[key] for cell in some):.2f}, largest {max(cell[key] for cell in some):.2f}" for key in ('forward', 'both', 'memory')))
+    large = [cell for cell in cells if cell['n'] * cell['c'] >= LARGE]
+    missed = [f"{cell['n']}×{cell['c']}" for cell in large if max(cell['both'], cell['memory']) > TARGET]
+    print(f"target, forward+backward at most {TARGET} times torch's time and memory there: {'missed at ' + ', '.join(missed) if missed else 'met' if large else 'not measured'}")
+    print(f"\nimporting the losses takes {import_milliseconds():.1f} ms beyond torch")
+    if large: draw(cells, args.picture)
+
+
+if __name__ == '__main__': main()
