@@ -5,7 +5,7 @@ ARGS   ?=
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test run sync docs clean
+.PHONY: help lab test run sync bench docs clean
 
 help:  ## List these targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
@@ -23,6 +23,9 @@ sync: .venv/.ready  ## After editing a notebook: export the modules, clean the n
 	$(BIN)/nbdev_export
 	$(BIN)/nbdev_clean
 	$(BIN)/python tools/write_readme.py
+
+bench: .venv/.ready  ## Time our loss against PyTorch's, and measure its memory (ARGS='--rows 64 --classes 10' picks sizes); draws bench.png
+	$(BIN)/python tools/bench.py $(ARGS)
 
 docs: .venv/.ready  ## Build the site (nbdev fetches Quarto if it is missing)
 	PATH="$(abspath $(BIN)):$$PATH" nbdev_docs

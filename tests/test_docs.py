@@ -39,5 +39,5 @@ def test_would_notice():
 
 def test_loss_modules_import_torch_alone():
     import subprocess, sys
-    code = 'import sys, xent_course.gradient, xent_course.cross_entropy; print([m for m in ("fastai", "matplotlib", "pandas", "fastcore") if m in sys.modules])'
+    code = 'import sys, xent_course.gradient, xent_course.cross_entropy, xent_course.diagnose; print([m for m in ("fastai", "matplotlib", "pandas", "fastcore") if m in sys.modules])'
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == '[]'

@@ -32,7 +32,7 @@ def check_smoothing(label_smoothing:float, # The share of the target that is spr
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must lie between 0 and 1, got {label_smoothing}: it is the share of the target spread over all classes, often .1")
 
-# %% ../nbs/06_cross_entropy.ipynb #7b82e850
+# %% ../nbs/06_cross_entropy.ipynb #894f86a0
 def check_probabilities(input:Tensor,     # Scores, any shape
                         target:Tensor,    # Probabilities, the same shape, to be checked
                         ignore_index:int, # Must be negative: probabilities have no index to skip
@@ -44,7 +44,7 @@ def check_probabilities(input:Tensor,     # Scores, any shape
     check_ignore_index(ignore_index)
     if ignore_index >= 0:
         raise ValueError(f"ignore_index is {ignore_index}, but target holds probabilities, which have no index to skip: "
-                         "leave it out, and give items to skip a target of all 0")
+                         "leave it out; a target of all 0 gives an item no loss")
     if target.device != input.device: raise ValueError(f"target is on device {target.device} and input on {input.device}: move it with target.to(input.device)")
 
 # %% ../nbs/06_cross_entropy.ipynb #bc6f17ca

@@ -20,7 +20,7 @@ class Mistake(NamedTuple):
     name:str  # In two or three words
     words:str # What was seen, what it leads to, and what to do
 
-# %% ../nbs/further/01_break_it.ipynb #e3f7891f
+# %% ../nbs/further/01_break_it.ipynb #d4112656
 def _near(x, value):
     "Is every number of `x` equal to `value`, but for the rounding of its dtype?"
     return bool((x.double() - value).abs().max() < max(1e-4, 2 * torch.finfo(x.dtype).eps))
@@ -29,74 +29,93 @@ def _logit_mistakes(logits, takes_logs):
     "What is suspicious about the logits alone."
     axis = class_axis(logits)
     if logits.shape[axis] == 1:
-        yield Mistake('one output column', "logits have a single class, whose softmax is always 1: cross-entropy is 0 and teaches nothing. Give the network an output "
-                      "for each class, or use a sigmoid's loss, such as binary_cross_entropy_with_logits.")
-        return
-    if logits.isnan().any() or (logits == math.inf).any():
-        yield Mistake('nan or inf', "logits hold nan or inf: so will the loss and every gradient. The training has probably diverged; look for the first step where it "
-                      "happens, and lower the learning rate.")
-        return
-    if logits.min() >= 0 and logits.max() <= 1 and _near(logits.double().sum(axis).to(logits.dtype), 1):
-        if takes_logs: yield Mistake('nll_loss of probabilities', "logits look like probabilities, and nll_loss takes no log: the loss is negative. Give it log_softmax of the scores.")
-        else: yield Mistake('double softmax', "logits look like probabilities: the loss contains a softmax already, and two of them put a floor of "
-                            f"{math.log(1 + (logits.shape[axis] - 1) / math.e):.4f} under it. Let the network end in its linear layer.")
-        return
-    logs = logits.max() <= 0 and _near(logsumexp(logits.double(), axis).to(logits.dtype), 0)
-    if logs and not takes_logs: yield Mistake('log_softmax too many', "logits look like log-probabilities: harmless here, since the loss's own log_softmax leaves them as they are, "
-                                              "but one of the two can go.")
-    if takes_logs and not logs: yield Mistake('nll_loss of raw scores', "nll_loss is given scores that are not log-probabilities: the loss falls without end. Use cross_entropy, or log_softmax first.")
+        yield Mistake('one output column', "logits have a single class, whose softmax is always 1: cross-entropy is 0 and teaches "
+                      "nothing. Give the network an output for each class, or use a sigmoid's loss on squeezed outputs.")
+    elif logits.isnan().any() or (logits == math.inf).any():
+        yield Mistake('nan or inf', "logits hold nan or inf, and so will the loss and every gradient. The training has probably "
+                      "diverged; look for the first step where it happens, and lower the learning rate.")
+    elif logits.min() >= 0 and logits.max() <= 1 and _near(logits.double().sum(axis).to(logits.dtype), 1):
+        if takes_logs: yield Mistake('nll_loss of probabilities', "logits look like probabilities, and nll_loss takes no log: the "
+                                     "loss is negative. Give it log_softmax of the scores.")
+        else: yield Mistake('double softmax', "logits look like probabilities. The loss contains a softmax already, and two put a "
+                            f"floor of {math.log(1 + (logits.shape[axis] - 1) / math.e):.4f} under it. Let the network end in its "
+                            "linear layer.")
+    else:
+        logs = logits.max() <= 0 and _near(logsumexp(logits.double(), axis).to(logits.dtype), 0)
+        if logs and not takes_logs:
+            yield Mistake('log_softmax too many', "logits look like log-probabilities. That is harmless, since the loss's own "
+                          "log_softmax leaves them as they are, but one of the two can go.")
+        if takes_logs and not logs:
+            yield Mistake('nll_loss of raw scores', "nll_loss is given scores that are not log-probabilities: the loss falls without "
+                          "end. Use cross_entropy, or log_softmax first.")
 
-# %% ../nbs/further/01_break_it.ipynb #e141a624
+# %% ../nbs/further/01_break_it.ipynb #52d5693f
 def _shape_mistakes(logits, target):
     "What is wrong with the target's dtype and shape, as far as it can't be used."
     axis, shape, got = class_axis(logits), tuple(logits.shape), tuple(target.shape)
     wanted = shape[:axis] + shape[axis + 1:]
     if got == shape and logits.ndim > 1 and not target.is_floating_point():
-        yield Mistake('one-hot integers', f"target has the logits' shape {shape}, so it is read as probabilities, which must be floats, and it holds {target.dtype}. Use target.float(), or target.argmax({axis}).")
+        yield Mistake('one-hot integers', f"target has the logits' shape {shape}, so it is read as probabilities, which must be "
+                      f"floats, and it holds {target.dtype}. Use target.float(), or target.argmax({axis}).")
     elif got != shape and target.dtype != torch.int64:
         yield Mistake('target dtype', f"target holds {target.dtype}, and class indices must be int64. Use target.long().")
     if got in (wanted, shape): return
-    if len(got) == len(shape) and got == shape[:axis] + (1,) + shape[axis + 1:]:
-        yield Mistake('(n, 1) against (n,)', f"target has shape {got}, where {wanted} is needed: cross-entropy refuses it, and losses for single scores would broadcast. Use target.squeeze({axis}).")
+    if got == shape[:axis] + (1,) + shape[axis + 1:]:
+        yield Mistake('(n, 1) against (n,)', f"target has shape {got}, where {wanted} is needed. Use target.squeeze({axis}).")
     elif got == shape[:-1]:
-        yield Mistake('class axis', f"logits of shape {shape} need a target of shape {wanted}, not {got}: the classes seem to be on the last axis, and the loss wants them on axis 1. Use logits.movedim(-1, 1).")
+        yield Mistake('class axis', f"logits of shape {shape} need a target of shape {wanted}, not {got}. The classes seem to be on "
+                      "the last axis, and the loss wants them on axis 1. Use logits.movedim(-1, 1).")
     else:
-        yield Mistake('shapes', f"logits of shape {shape} need a target of shape {wanted}, not {got}. Do they belong to the same batch?")
+        yield Mistake('shapes', f"logits of shape {shape} need a target of shape {wanted}, not {got}. Do they belong together?")
 
-# %% ../nbs/further/01_break_it.ipynb #bcfd6cb4
+# %% ../nbs/further/01_break_it.ipynb #e2eaa289
 def _value_mistakes(logits, target, ignore_index):
     "What is suspicious about a target that has the right shape, and about the loss it gives."
     axis, c = class_axis(logits), logits.shape[class_axis(logits)]
     if target.is_floating_point():
         if target.min() < 0 or not _near(target.sum(axis), 1):
-            yield Mistake('target not probabilities', "target is read as probabilities, but has negative numbers, or rows that don't add up to 1.")
+            yield Mistake('target not probabilities', "target is read as probabilities, but holds negative numbers, or rows that "
+                          "don't add up to 1.")
         return
     kept = target[target != ignore_index]
     if not len(kept):
-        yield Mistake('all ignored', f"every target is the ignored {ignore_index}: the mean of no losses is nan. Skip such batches, or divide a sum by max(count, 1).")
+        yield Mistake('all ignored', f"every target is {ignore_index}, the ignored index, and the mean of no losses is nan. Skip "
+                      "such batches, or divide a sum by max(count, 1).")
     elif kept.min() < 0 or kept.max() >= c:
-        hint = 'They seem to count from 1: subtract 1.' if kept.min() == 1 and kept.max() == c else 'If it means "no label", name it in ignore_index.'
-        bad = kept[(kept < 0) | (kept >= c)][0]
-        yield Mistake('label out of range', f"target holds {bad}, and {c} classes have the indices 0 to {c - 1}: an IndexError on a CPU, an assertion on a GPU. {hint}")
+        bad, one_based = kept[(kept < 0) | (kept >= c)][0], kept.min() == 1 and kept.max() == c
+        hint = 'They seem to count from 1: subtract 1.' if one_based else 'If it means "no label", name it in ignore_index.'
+        yield Mistake('label out of range', f"target holds {bad}, and {c} classes have the indices 0 to {c - 1}: an IndexError on a "
+                      f"CPU, an assertion on a GPU. {hint}")
     else:
         loss = cross_entropy(logits.float(), target, ignore_index=ignore_index)
-        if loss.isinf(): yield Mistake('-inf at a target', "the score of some target is -inf, so its loss is infinite. Mask with a large finite number, and no targets.")
+        if loss.isinf():
+            yield Mistake('-inf at a target', "the score of some target is -inf, so its loss is infinite. Mask with a large finite "
+                          "number, and no targets.")
         elif loss > math.log(c) + 5:
-            yield Mistake('loss far above ln c', f"the loss is {loss:.2f}, and a network that knows nothing has ln {c} = {math.log(c):.2f}. At the start of training, the scores are far too "
-                          "large; later, look whether the classes are in the order of the columns.")
+            yield Mistake('loss far above ln c', f"the loss is {loss:.2f}, and a network that knows nothing has ln {c} = "
+                          f"{math.log(c):.2f}. At the start of training, the scores are far too large; later, look whether the "
+                          "classes are in the order of the columns.")
 
-# %% ../nbs/further/01_break_it.ipynb #a6f13f73
+# %% ../nbs/further/01_break_it.ipynb #aac2cb31
 def _loss_mistakes(logits, target, loss_func):
     "What is suspicious about what `loss_func` gives."
     try: loss = loss_func(logits, target)
     except Exception as e:
         yield Mistake('loss_func raises', f"{type(e).__name__}: {e}")
         return
-    if loss.ndim: yield Mistake('loss not a number', f"loss_func gives shape {tuple(loss.shape)}, and backward needs a single number. Use reduction='mean'.")
+    if loss.ndim:
+        yield Mistake('loss not a number', f"loss_func gives shape {tuple(loss.shape)}, and backward needs a single number. Use "
+                      "reduction='mean'.")
     elif loss.isnan(): yield Mistake('loss is nan', "loss_func gives nan for this batch: one such step makes every weight nan.")
-    elif loss < 0: yield Mistake('negative loss', f"loss_func gives {loss:.4f}, and no cross-entropy is below 0. Is it nll_loss without log_softmax?")
+    elif loss < 0: yield Mistake('negative loss', f"loss_func gives {loss:.4f}, and no cross-entropy is below 0. Are logs missing?")
 
-# %% ../nbs/further/01_break_it.ipynb #32ff2b33
+def _single_score_mistakes(logits, target, loss_func):
+    "What is suspicious about a batch for a loss that compares each output with one number."
+    if logits.shape == target.shape: return _loss_mistakes(logits, target, loss_func)
+    return [Mistake('(n, 1) against (n,)', f"outputs of shape {tuple(logits.shape)} and a target of shape {tuple(target.shape)} are "
+                    "broadcast, every output against every target. Use squeeze(1) on one of them.")]
+
+# %% ../nbs/further/01_break_it.ipynb #b9a87423
 def find_mistakes(logits:Tensor,                # What the network gave, shape (c,), (n, c) or (n, c, d1, ...)
                   target:Tensor,                # What it is compared with
                   loss_func:Callable|None=None, # The loss it goes into; None for cross-entropy
@@ -109,6 +128,7 @@ def find_mistakes(logits:Tensor,                # What the network gave, shape (
         return [Mistake('logits dtype', f"logits hold {logits.dtype}, and scores must be floats. Are logits and target swapped?")]
     if not logits.numel(): return [Mistake('empty batch', "the batch is empty: its mean loss is nan. Skip it.")]
     name = getattr(loss_func, '__name__', type(loss_func).__name__).lower().replace('_', '')
+    if any(word in name for word in ('bce', 'binary', 'mse', 'mnist')): return list(_single_score_mistakes(logits, target, loss_func))
     mistakes = [*_logit_mistakes(logits, takes_logs='nll' in name), *_shape_mistakes(logits, target)]
     if not mistakes or all(m.name in ('double softmax', 'log_softmax too many') for m in mistakes):
         mistakes += _value_mistakes(logits, target, getattr(loss_func, 'ignore_index', -100))

@@ -17,7 +17,7 @@ def class_axis(input:Tensor, # Scores, shape (c,), (n, c) or (n, c, d1, ...)
     if input.ndim == 0: raise ValueError("input must have an axis of classes, shape (c,), (n, c) or (n, c, d1, ...), got a single number, shape ()")
     return min(1, input.ndim - 1)
 
-# %% ../nbs/03_indexing.ipynb #7d7c810c
+# %% ../nbs/03_indexing.ipynb #22371ca1
 def check_target(input:Tensor,  # Scores, shape (c,), (n, c) or (n, c, d1, ...)
                  target:Tensor, # Class indices, to be checked against `input`
                 )->None:        # Nothing, if all is well
@@ -31,7 +31,7 @@ def check_target(input:Tensor,  # Scores, shape (c,), (n, c) or (n, c, d1, ...)
     if got != wanted:
         if got == shape[:axis] + (1,) + shape[axis + 1:]: hint = f": remove its axis {axis} with target.squeeze({axis})"
         elif got == shape[:-1]: hint = ": if the classes are on input's last axis, move them with input.movedim(-1, 1)"
-        else: hint = ""
+        else: hint = ": do they belong to the same batch?"
         raise ValueError(f"{needs}, shape {wanted}, one for each item of input, shape {shape}, got shape {got}{hint}")
     if target.device != input.device: raise ValueError(f"target is on device {target.device} and input on {input.device}: move it with target.to(input.device)")
 

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Digits', 'load_digits', 'hold_out', 'digit_loaders', 'digit_cnn', 'digit_learner', 'train_digits']
 
-# %% ../nbs/08_mnist_3_vs_7.ipynb #e99b787d
-import hashlib
+# %% ../nbs/08_mnist_3_vs_7.ipynb #c924b762
+import hashlib, tarfile, zipfile
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +17,7 @@ from fastai.vision.all import (Categorize, DataLoaders, Datasets, IntToFloatTens
 from torch import Tensor, nn
 from .cross_entropy import CrossEntropyLoss
 
-# %% ../nbs/08_mnist_3_vs_7.ipynb #56e1374b
+# %% ../nbs/08_mnist_3_vs_7.ipynb #55e18d19
 @dataclass(frozen=True)
 class Digits:
     "Images of 3s and 7s, pixels from 0 to 255, with their classes: 0 is a 3, 1 is a 7."
@@ -25,6 +25,16 @@ class Digits:
     train_labels:Tensor # Shape (n,), int64
     valid_images:Tensor # Shape (m, 28, 28), uint8
     valid_labels:Tensor # Shape (m,), int64
+
+    def __post_init__(self):
+        for part in 'train', 'valid':
+            images, labels = getattr(self, f'{part}_images'), getattr(self, f'{part}_labels')
+            if images.dtype != torch.uint8 or images.shape[1:] != (28, 28):
+                raise ValueError(f"{part}_images must have shape (n, 28, 28) and dtype uint8, pixels from 0 to 255, got {tuple(images.shape)} and {images.dtype}")
+            if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+                raise ValueError(f"{part}_labels must have shape ({len(images)},), one for each image, and dtype int64, got {tuple(labels.shape)} and {labels.dtype}")
+            if not ((labels == 0) | (labels == 1)).all():
+                raise ValueError(f"{part}_labels must be 0 for a 3 or 1 for a 7, got {labels[(labels != 0) & (labels != 1)][0].item()}")
 
 # %% ../nbs/08_mnist_3_vs_7.ipynb #0e654d4e
 _bundled = Path(str(files('xent_course')))/'data'/'mnist_3_vs_7.npz'
@@ -45,7 +55,12 @@ def _read_npz(path):
         if found != _sha256[name]: raise ValueError(f"{name} in {path} is damaged: its sha256 should be {_sha256[name]}, but is {found}. {cure}")
     return arrays
 
-# %% ../nbs/08_mnist_3_vs_7.ipynb #52fe714f
+# %% ../nbs/08_mnist_3_vs_7.ipynb #d948dd18
+def _read_image(path):
+    "The pixels of one image file, as grey."
+    try: return np.array(PILImageBW.create(path))
+    except Exception as e: raise ValueError(f"{path} can't be read as an image: {e}. Remove it, or get it again") from e
+
 def _read_folder(path):
     "The four arrays of a folder of images laid out train/3, train/7, valid/3, valid/7."
     arrays = {}
@@ -54,7 +69,7 @@ def _read_folder(path):
         for digit in 3, 7:
             found = sorted(get_image_files(path/part/str(digit)))
             if not found: raise FileNotFoundError(f"no images in {path/part/str(digit)}: the folder must hold train/3, train/7, valid/3 and valid/7")
-            images += [np.array(PILImageBW.create(f)) for f in found]
+            images += [_read_image(f) for f in found]
             labels += [digit] * len(found)
         sizes = {image.shape for image in images}
         if sizes != {(28, 28)}: raise ValueError(f"images in {path/part} must be 28 by 28 pixels, got {sorted(sizes)}: resize them first")
@@ -64,16 +79,17 @@ def _read_folder(path):
 def _download(url):
     "The folder that fastai makes of `url`."
     try: return untar_data(url)
+    except (tarfile.TarError, EOFError, zipfile.BadZipFile) as e: raise ValueError(f"what {url} gave can't be unpacked: {e}. It must be a .tgz or .zip of the folder") from e
     except OSError as e:
         raise ConnectionError(f"could not download {url} ({e}). Offline, call load_digits() with no argument: "
                               "it loads the copy that comes with the package") from e
 
-# %% ../nbs/08_mnist_3_vs_7.ipynb #616d5652
+# %% ../nbs/08_mnist_3_vs_7.ipynb #d017da48
 def load_digits(source:str|Path|None=None, # A folder, or a URL for fastai's `untar_data`; None for the bundled copy
                )->Digits:                  # Images and class indices
     "MNIST's 3s and 7s; raises FileNotFoundError, ValueError or ConnectionError, with what to do, if they can't be had intact."
     if source is None: arrays = _read_npz(_bundled)
-    elif str(source).startswith(('http://', 'https://')): arrays = _read_folder(_download(str(source)))
+    elif str(source).lower().startswith(('http://', 'https://', 'file://')): arrays = _read_folder(_download(str(source)))
     else: arrays = _read_folder(Path(source))
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return Digits(**{name: (t == 7).long() if name.endswith('labels') else t for name, t in tensors.items()})
@@ -90,13 +106,13 @@ def hold_out(digits:Digits, # All the digits
     images, labels = digits.train_images[order], digits.train_labels[order]
     return Digits(images[n:], labels[n:], images[:n], labels[:n])
 
-# %% ../nbs/08_mnist_3_vs_7.ipynb #01ac9400
+# %% ../nbs/08_mnist_3_vs_7.ipynb #48d577ea
 def digit_loaders(digits:Digits, # What to train on and what to validate on
                   bs:int=64,     # Images in a training batch
                  )->DataLoaders: # Batches of images, shape (bs, 1, 28, 28), float32 from 0 to 1, and classes, shape (bs,), int64
     "fastai DataLoaders over the digits; raises ValueError if there is less than one batch to train on."
     n, m = len(digits.train_labels), len(digits.valid_labels)
-    if n < bs: raise ValueError(f"bs must be at most the number of training images, {n}, got {bs}")
+    if not 1 <= bs <= n: raise ValueError(f"bs must lie between 1 and the number of training images, {n}, got {bs}")
     images, labels = torch.cat([digits.train_images, digits.valid_images]), torch.cat([digits.train_labels, digits.valid_labels])
     items = [(image, '37'[label]) for image, label in zip(images, labels)]
     data = Datasets(items, [[ItemGetter(0), PILImageBW.create], [ItemGetter(1), Categorize(['3', '7'])]], splits=[range(n), range(n, n + m)])

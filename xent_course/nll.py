@@ -45,7 +45,7 @@ def loss_dtype(input:Tensor,  # Scores, any shape, a float dtype
     "The dtype of `input`, but float32 where `torch.autocast` is on."
     return torch.float32 if in_autocast(input) else input.dtype
 
-# %% ../nbs/04_nll.ipynb #223b7b57
+# %% ../nbs/04_nll.ipynb #098e89fa
 def class_weights(weight:Tensor|None, # How much each class counts, shape (c,), dtype of `input`; None for all alike
                   input:Tensor,       # Scores, shape (c,), (n, c) or (n, c, d1, ...)
                  )->Tensor|None:      # The weight of each class, shape (c,), float32 or float64; None for all alike
@@ -54,7 +54,7 @@ def class_weights(weight:Tensor|None, # How much each class counts, shape (c,), 
     c = input.shape[class_axis(input)]
     check_float(weight, 'weight')
     if weight.shape != (c,):
-        raise ValueError(f"weight must have shape ({c},), one number for each class of input, shape {tuple(input.shape)}, got {tuple(weight.shape)}")
+        raise ValueError(f"weight must have shape ({c},), one number for each class of input, shape {tuple(input.shape)}, got {tuple(weight.shape)}: classes that are rare or absent need one, too")
     if weight.dtype != input.dtype and not in_autocast(input):
         raise TypeError(f"weight must have input's dtype {input.dtype}, got {weight.dtype}: convert it with weight.to(input.dtype)")
     if weight.device != input.device: raise ValueError(f"weight is on device {weight.device} and input on {input.device}: move it with weight.to(input.device)")

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-# %% ../nbs/support/show.ipynb #5f8d882b
-_green, _blue, _orange, _red, _grey = '#009E73', '#0072B2', '#E69F00', '#D55E00', '#E8E8E8'
+# %% ../nbs/support/show.ipynb #f365644e
+_green, _blue, _orange, _red, _grey = '#00694D', '#0072B2', '#E69F00', '#D55E00', '#E8E8E8'
 _look = {'font.size': 12, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.titlesize': 13, 'lines.linewidth': 2.5,
          'axes.prop_cycle': matplotlib.cycler(color=[_blue, _orange, _green, _red], linestyle=['-', '--', '-.', ':'])}
 
