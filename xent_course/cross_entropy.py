@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['soft_losses', 'check_smoothing', 'check_probabilities', 'cross_entropy', 'CrossEntropyLoss', 'target_losses']
 
-# %% ../nbs/06_cross_entropy.ipynb #b8bdbc1a
+# %% ../nbs/06_cross_entropy.ipynb #b9980380
 import torch
 from torch import Tensor, nn
 from .indexing import check_target, class_axis
 from .log_softmax import log_softmax
-from .nll import check_ignore_index, check_reduction, class_weights, item_counts, loss_dtype, nll_loss, reduce_losses, skip_ignored
+from .nll import check_ignore_index, check_reduction, class_weights, item_counts, loss_dtype, reduce_losses, skip_ignored
 from .sigmoid import check_float
 from .softmax import softmax, wide
 

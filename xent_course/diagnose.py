@@ -5,17 +5,19 @@
 # %% auto #0
 __all__ = ['Mistake', 'find_mistakes', 'diagnose']
 
-# %% ../nbs/further/01_break_it.ipynb #8e06d1d0
+# %% ../nbs/further/01_break_it.ipynb #b3e71018
 import math
-from typing import Callable, NamedTuple
+from dataclasses import dataclass
+from typing import Callable
 import torch
 from torch import Tensor
 from .cross_entropy import cross_entropy
 from .indexing import class_axis
 from .log_softmax import logsumexp
 
-# %% ../nbs/further/01_break_it.ipynb #48ae032b
-class Mistake(NamedTuple):
+# %% ../nbs/further/01_break_it.ipynb #89b77c3e
+@dataclass(frozen=True)
+class Mistake:
     "A likely mistake."
     name:str  # In two or three words
     words:str # What was seen, what it leads to, and what to do
