@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['logsumexp', 'log_softmax']
 
-# %% ../nbs/05_log.ipynb #c47c3406
+# %% ../nbs/05_log.ipynb #0bc9b189
 import torch
 from torch import Tensor
-from .sigmoid import check_float
 from .softmax import check_dim, largest, shift_max, wide
 
 # %% ../nbs/05_log.ipynb #dfc0ce31
