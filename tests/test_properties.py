@@ -39,7 +39,7 @@ def losses(draw, dtypes=FLOATS, soft=None):
     kwargs = dict(reduction=draw(st.sampled_from(['none', 'mean', 'sum'])), label_smoothing=draw(st.sampled_from([0., 0., .1, .5, 1.])))
     if draw(st.booleans()): kwargs['weight'] = (torch.rand(c, generator=g) * draw(st.sampled_from([1., 10.]))).to(x.dtype)
     if draw(st.booleans()) if soft is None else soft:
-        return x, torch.rand(x.shape, generator=g).softmax(axis).to(x.dtype), kwargs
+        return x, torch.rand(x.shape, generator=g).softmax(axis).to(draw(st.sampled_from(FLOATS))), kwargs
     target = torch.randint(c, items, generator=g)
     kwargs['ignore_index'] = draw(st.sampled_from([-100, 0, 255]))
     if kwargs['ignore_index'] != 0: target = target.masked_fill(torch.rand(items, generator=g) < draw(st.sampled_from([0., .3, 1.])), kwargs['ignore_index'])
