@@ -2,6 +2,7 @@
 import copy, pickle, subprocess, sys
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -179,6 +180,14 @@ def test_float32_error(c, scale, name):
                 units = (got - e).abs() / (torch.finfo(torch.float32).eps * e.abs().clamp(min=1))
                 worst[row, col] = max(worst[row, col], units.max())
     assert (worst[0] <= worst[1] + 1).all(), worst
+
+
+def test_numpy_settings():
+    "Settings are often read with NumPy."
+    x, t = torch.randn(4, 3), torch.tensor([0, 1, 2, 2])
+    settings = dict(ignore_index=np.int64(1), label_smoothing=np.float32(.1))
+    assert_close(cross_entropy(x, t, **settings), F.cross_entropy(x, t, **settings))
+    assert_close(softmax(x, np.int64(0)), torch.softmax(x, 0))
 
 
 def test_state():

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['soft_losses', 'check_smoothing', 'check_probabilities', 'cross_entropy', 'CrossEntropyLoss', 'target_losses']
 
-# %% ../nbs/06_cross_entropy.ipynb #b9980380
+# %% ../nbs/06_cross_entropy.ipynb #f87899c0
+from numbers import Real
 import torch
 from torch import Tensor, nn
 from .indexing import check_target, class_axis
@@ -24,11 +25,11 @@ def soft_losses(input:Tensor,        # Scores (logits), shape (c,), (n, c) or (n
     if weights is not None: q = q * weights.view(-1, *[1] * (input.ndim - axis - 1))
     return -(q * log_softmax(input, axis)).sum(axis)
 
-# %% ../nbs/06_cross_entropy.ipynb #f5715c7f
+# %% ../nbs/06_cross_entropy.ipynb #3b87df2c
 def check_smoothing(label_smoothing:float, # The share of the target that is spread over all classes
                    )->None:                # Nothing, if all is well
     "Raise TypeError or ValueError unless `label_smoothing` is a number from 0 to 1."
-    if not isinstance(label_smoothing, (int, float)): raise TypeError(f"label_smoothing must be a number from 0 to 1, got {label_smoothing!r}")
+    if not isinstance(label_smoothing, Real): raise TypeError(f"label_smoothing must be a number from 0 to 1, got {label_smoothing!r}")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must lie between 0 and 1, got {label_smoothing}: it is the share of the target spread over all classes, often .1")
 

@@ -6,7 +6,8 @@
 __all__ = ['check_reduction', 'reduce_losses', 'in_autocast', 'loss_dtype', 'class_weights', 'check_ignore_index', 'skip_ignored',
            'item_counts', 'nll_loss', 'mnist_loss']
 
-# %% ../nbs/04_nll.ipynb #cf4ec66a
+# %% ../nbs/04_nll.ipynb #debb9437
+from numbers import Integral
 import torch
 from torch import Tensor
 from .indexing import check_target, class_axis, take_target
@@ -60,11 +61,11 @@ def class_weights(weight:Tensor|None, # How much each class counts, shape (c,), 
     if weight.device != input.device: raise ValueError(f"weight is on device {weight.device} and input on {input.device}: move it with weight.to(input.device)")
     return wide(weight)
 
-# %% ../nbs/04_nll.ipynb #00043b18
+# %% ../nbs/04_nll.ipynb #603e4b36
 def check_ignore_index(ignore_index:int, # The class index that means "no label"
                       )->None:           # Nothing, if all is well
     "Raise TypeError unless `ignore_index` is an int."
-    if not isinstance(ignore_index, int): raise TypeError(f"ignore_index must be an int, got {ignore_index!r}: it is the class index to skip, -100 by default")
+    if not isinstance(ignore_index, Integral): raise TypeError(f"ignore_index must be an int, got {ignore_index!r}: it is the class index to skip, -100 by default")
 
 # %% ../nbs/04_nll.ipynb #5d23f0df
 def skip_ignored(target:Tensor,    # Class indices, any shape, int64
