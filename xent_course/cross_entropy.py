@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['soft_losses', 'check_smoothing', 'check_probabilities', 'cross_entropy', 'CrossEntropyLoss', 'target_losses']
 
-# %% ../nbs/06_cross_entropy.ipynb #f87899c0
+# %% ../nbs/06_cross_entropy.ipynb #0ce58b61
 from numbers import Real
 import torch
 from torch import Tensor, nn
-from .indexing import check_target, class_axis
+from .indexing import check_device, check_target, class_axis
 from .log_softmax import log_softmax
 from .nll import check_ignore_index, check_reduction, class_weights, item_counts, loss_dtype, reduce_losses, skip_ignored
 from .sigmoid import check_float
@@ -25,28 +25,29 @@ def soft_losses(input:Tensor,        # Scores (logits), shape (c,), (n, c) or (n
     if weights is not None: q = q * weights.view(-1, *[1] * (input.ndim - axis - 1))
     return -(q * log_softmax(input, axis)).sum(axis)
 
-# %% ../nbs/06_cross_entropy.ipynb #3b87df2c
+# %% ../nbs/06_cross_entropy.ipynb #d75b7f40
 def check_smoothing(label_smoothing:float, # The share of the target that is spread over all classes
                    )->None:                # Nothing, if all is well
     "Raise TypeError or ValueError unless `label_smoothing` is a number from 0 to 1."
     if not isinstance(label_smoothing, Real): raise TypeError(f"label_smoothing must be a number from 0 to 1, got {label_smoothing!r}")
     if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must lie between 0 and 1, got {label_smoothing}: it is the share of the target spread over all classes, often .1")
+        raise ValueError(f"label_smoothing must lie between 0 and 1, got {label_smoothing}: "
+                         "it is the share of the target spread over all classes, often .1")
 
-# %% ../nbs/06_cross_entropy.ipynb #894f86a0
+# %% ../nbs/06_cross_entropy.ipynb #482d2660
 def check_probabilities(input:Tensor,     # Scores, any shape
                         target:Tensor,    # Probabilities, the same shape, to be checked
                         ignore_index:int, # Must be negative: probabilities have no index to skip
                        )->None:           # Nothing, if all is well
     "Raise TypeError or ValueError unless `target` can be read as a probability for each class."
     if not target.is_floating_point():
-        raise TypeError(f"target has input's shape {tuple(input.shape)}, so it is read as probabilities, which must be floats, got {target.dtype}: "
-                        f"convert a one-hot target with target.float(), or to class indices with target.argmax({class_axis(input)})")
+        raise TypeError(f"target has input's shape {tuple(input.shape)}, so it is read as probabilities, which must be floats, "
+                        f"got {target.dtype}: convert a one-hot target with target.float(), or to class indices with target.argmax({class_axis(input)})")
     check_ignore_index(ignore_index)
     if ignore_index >= 0:
         raise ValueError(f"ignore_index is {ignore_index}, but target holds probabilities, which have no index to skip: "
                          "leave it out; a target of all 0 gives an item no loss")
-    if target.device != input.device: raise ValueError(f"target is on device {target.device} and input on {input.device}: move it with target.to(input.device)")
+    check_device(target, 'target', input)
 
 # %% ../nbs/06_cross_entropy.ipynb #bc6f17ca
 def cross_entropy(input:Tensor,              # Scores (logits), not probabilities, shape (c,), (n, c) or (n, c, d1, ...), a float dtype
@@ -76,7 +77,7 @@ def cross_entropy(input:Tensor,              # Scores (logits), not probabilitie
     if label_smoothing: losses = (1 - label_smoothing) * losses + label_smoothing * soft_losses(wide(input), 1 / c, weights)
     return reduce_losses(torch.where(kept, losses, 0), reduction, counts.sum()).to(dtype)
 
-# %% ../nbs/06_cross_entropy.ipynb #8121ff25
+# %% ../nbs/06_cross_entropy.ipynb #ba36615d
 class CrossEntropyLoss(nn.Module):
     "`cross_entropy` as an object that keeps its settings; raises TypeError or ValueError on one that can't be right."
     def __init__(self,
@@ -99,7 +100,8 @@ class CrossEntropyLoss(nn.Module):
                 target:Tensor, # Class indices, shape (), (n,) or (n, d1, ...), int64; or probabilities, shape of `input`, floats
                )->Tensor:      # Scalar, or one loss per item for 'none'; dtype of `input`
         "The loss of these logits against these targets."
-        return cross_entropy(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction, label_smoothing=self.label_smoothing)
+        return cross_entropy(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
+                             label_smoothing=self.label_smoothing)
 
     def activation(self,
                    input:Tensor, # Scores (logits), shape (c,), (n, c) or (n, c, d1, ...), a float dtype

@@ -6,11 +6,11 @@
 __all__ = ['check_reduction', 'reduce_losses', 'in_autocast', 'loss_dtype', 'class_weights', 'check_ignore_index', 'skip_ignored',
            'item_counts', 'nll_loss', 'mnist_loss']
 
-# %% ../nbs/04_nll.ipynb #debb9437
+# %% ../nbs/04_nll.ipynb #3a02e313
 from numbers import Integral
 import torch
 from torch import Tensor
-from .indexing import check_target, class_axis, take_target
+from .indexing import check_device, check_target, class_axis, take_target
 from .sigmoid import check_float, sigmoid
 from .softmax import wide
 
@@ -46,7 +46,7 @@ def loss_dtype(input:Tensor,  # Scores, any shape, a float dtype
     "The dtype of `input`, but float32 where `torch.autocast` is on."
     return torch.float32 if in_autocast(input) else input.dtype
 
-# %% ../nbs/04_nll.ipynb #098e89fa
+# %% ../nbs/04_nll.ipynb #cc850325
 def class_weights(weight:Tensor|None, # How much each class counts, shape (c,), dtype of `input`; None for all alike
                   input:Tensor,       # Scores, shape (c,), (n, c) or (n, c, d1, ...)
                  )->Tensor|None:      # The weight of each class, shape (c,), float32 or float64; None for all alike
@@ -55,17 +55,19 @@ def class_weights(weight:Tensor|None, # How much each class counts, shape (c,), 
     c = input.shape[class_axis(input)]
     check_float(weight, 'weight')
     if weight.shape != (c,):
-        raise ValueError(f"weight must have shape ({c},), one number for each class of input, shape {tuple(input.shape)}, got {tuple(weight.shape)}: classes that are rare or absent need one, too")
+        raise ValueError(f"weight must have shape ({c},), one number for each class of input, shape {tuple(input.shape)}, "
+                         f"got {tuple(weight.shape)}: classes that are rare or absent need one, too")
     if weight.dtype != input.dtype and not in_autocast(input):
         raise TypeError(f"weight must have input's dtype {input.dtype}, got {weight.dtype}: convert it with weight.to(input.dtype)")
-    if weight.device != input.device: raise ValueError(f"weight is on device {weight.device} and input on {input.device}: move it with weight.to(input.device)")
+    check_device(weight, 'weight', input)
     return wide(weight)
 
-# %% ../nbs/04_nll.ipynb #603e4b36
+# %% ../nbs/04_nll.ipynb #b68da7cb
 def check_ignore_index(ignore_index:int, # The class index that means "no label"
                       )->None:           # Nothing, if all is well
     "Raise TypeError unless `ignore_index` is an int."
-    if not isinstance(ignore_index, Integral): raise TypeError(f"ignore_index must be an int, got {ignore_index!r}: it is the class index to skip, -100 by default")
+    if not isinstance(ignore_index, Integral):
+        raise TypeError(f"ignore_index must be an int, got {ignore_index!r}: it is the class index to skip, -100 by default")
 
 # %% ../nbs/04_nll.ipynb #5d23f0df
 def skip_ignored(target:Tensor,    # Class indices, any shape, int64
@@ -102,7 +104,7 @@ def nll_loss(input:Tensor,              # Log-probability of each class, shape (
     if weights is not None: losses = counts * losses
     return reduce_losses(torch.where(kept, losses, 0), reduction, counts.sum()).to(loss_dtype(input))
 
-# %% ../nbs/04_nll.ipynb #6900b251
+# %% ../nbs/04_nll.ipynb #732d534d
 def mnist_loss(inputs:Tensor,  # One score per image, larger means class 1, any shape, a float dtype
                targets:Tensor, # The classes, 0 or 1, same shape as `inputs`, any dtype
               )->Tensor:       # Scalar between 0 and 1, nan for an empty batch: one minus the mean probability of the target; dtype of `inputs`
@@ -115,6 +117,7 @@ def mnist_loss(inputs:Tensor,  # One score per image, larger means class 1, any 
         raise ValueError(f"inputs and targets must have the same shape, got {tuple(inputs.shape)} and {tuple(targets.shape)}: "
                          "they would be broadcast against each other; reshape one with squeeze or view")
     if targets.device.type == 'cpu' and not ((targets == 0) | (targets == 1)).all():
-        raise ValueError(f"targets must be 0 or 1, got {targets[(targets != 0) & (targets != 1)][0].item()}: mnist_loss knows two classes only; for more use cross_entropy")
+        bad = targets[(targets != 0) & (targets != 1)][0].item()
+        raise ValueError(f"targets must be 0 or 1, got {bad}: mnist_loss knows two classes only; for more use cross_entropy")
     p = sigmoid(inputs)
     return torch.where(targets == 1, 1 - p, p).mean()

@@ -32,7 +32,7 @@ def wide(input:Tensor, # A float dtype, any shape
     "float16 and bfloat16 as float32, to compute with; float32 and float64 as they are."
     return input.float() if input.dtype.itemsize < 4 else input
 
-# %% ../nbs/02_softmax.ipynb #d47dedc6
+# %% ../nbs/02_softmax.ipynb #7b9717a8
 def check_dim(input:Tensor,  # Scores, any shape
               dim:int|None,  # The axis that holds the classes; None where there is only one sensible choice
              )->int:         # The axis
@@ -40,7 +40,8 @@ def check_dim(input:Tensor,  # Scores, any shape
     check_float(input, 'input')
     shape, axes = tuple(input.shape), max(input.ndim, 1)
     if dim is None and axes <= 2: return -1
-    if dim is None: raise ValueError(f"dim is missing, and input has {axes} axes, shape {shape}: say which holds the classes; dim=1 for (n, c, d1, ...)")
+    if dim is None:
+        raise ValueError(f"dim is missing, and input has {axes} axes, shape {shape}: say which holds the classes; dim=1 for (n, c, d1, ...)")
     if not isinstance(dim, Integral): raise TypeError(f"dim must be one axis, an int, got {dim!r}: give the axis that holds the classes")
     if not -axes <= dim < axes: raise IndexError(f"dim is {dim}, but input has shape {shape}: dim must lie between {-axes} and {axes - 1}")
     return dim
