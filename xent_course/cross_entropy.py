@@ -49,7 +49,7 @@ def check_probabilities(input:Tensor,     # Scores, any shape
                          "leave it out; a target of all 0 gives an item no loss")
     check_device(target, 'target', input)
 
-# %% ../nbs/06_cross_entropy.ipynb #bc6f17ca
+# %% ../nbs/06_cross_entropy.ipynb #7b154f5f
 def cross_entropy(input:Tensor,              # Scores (logits), not probabilities, shape (c,), (n, c) or (n, c, d1, ...), a float dtype
                   target:Tensor,             # Class indices, shape (), (n,) or (n, d1, ...), int64; or probabilities, shape of `input`, floats
                   weight:Tensor|None=None,   # How much each class counts, shape (c,), dtype of `input`; None for all alike
@@ -64,17 +64,17 @@ def cross_entropy(input:Tensor,              # Scores (logits), not probabilitie
     "Rethinking the Inception Architecture for Computer Vision", CVPR 2016."""
     check_float(input, 'input')
     check_smoothing(label_smoothing)
-    weights, c, dtype = class_weights(weight, input), input.shape[class_axis(input)], loss_dtype(input)
+    weights, scores, c, dtype = class_weights(weight, input), wide(input), input.shape[class_axis(input)], loss_dtype(input)
     if isinstance(target, Tensor) and target.shape == input.shape:
         check_probabilities(input, target, ignore_index)
         dtype, q = torch.promote_types(dtype, target.dtype), wide(target)
         if label_smoothing: q = (1 - label_smoothing) * q + label_smoothing / c
-        return reduce_losses(soft_losses(wide(input), q, weights), reduction).to(dtype)
+        return reduce_losses(soft_losses(scores, q, weights), reduction).to(dtype)
     check_target(input, target)
     kept, columns = skip_ignored(target, ignore_index)
-    losses, counts = target_losses(wide(input), columns), item_counts(weights, kept, columns)
+    losses, counts = target_losses(scores, columns), item_counts(weights, kept, columns)
     if weights is not None: losses = counts * losses
-    if label_smoothing: losses = (1 - label_smoothing) * losses + label_smoothing * soft_losses(wide(input), 1 / c, weights)
+    if label_smoothing: losses = (1 - label_smoothing) * losses + label_smoothing * soft_losses(scores, 1 / c, weights)
     return reduce_losses(torch.where(kept, losses, 0), reduction, counts.sum()).to(dtype)
 
 # %% ../nbs/06_cross_entropy.ipynb #ba36615d
