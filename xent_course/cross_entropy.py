@@ -117,55 +117,41 @@ class CrossEntropyLoss(nn.Module):
 
     def extra_repr(self): return f'ignore_index={self.ignore_index}, reduction={self.reduction!r}, label_smoothing={self.label_smoothing}'
 
-# %% ../nbs/07_gradient.ipynb #1955ce74
+# %% ../nbs/07_gradient.ipynb #06d8a426
 import math
+from torch.autograd import forward_ad
 from .indexing import take_target
 from .softmax import shift_max
 
-# %% ../nbs/07_gradient.ipynb #cee56547
+# %% ../nbs/07_gradient.ipynb #f4bc4115
 class _TargetLosses(torch.autograd.Function):
     "`log_softmax` and minus the target's column, with its gradient written down instead of recorded."
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(input, columns):
+    def forward(ctx, input, columns):
         axis = class_axis(input)
         shifted = shift_max(input, axis)
         chosen = take_target(shifted, columns)
         e = shifted.mul_(1 / math.log(2)).exp2_()
         total = e.sum(axis, keepdim=True)
-        return total.log().squeeze(axis) - chosen, e, total
+        ctx.save_for_backward(input, columns, e, total)
+        return total.log().squeeze(axis) - chosen
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
-        losses, e, total = output
-        ctx.mark_non_differentiable(e, total)
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*inputs, e, total)
-        ctx.save_for_forward(*inputs, e, total)
-
-    @staticmethod
-    def backward(ctx, slope, *_):
-        if slope is None: return None, None
+    def backward(ctx, slope):
         input, columns, e, total = ctx.saved_tensors
         axis = class_axis(input)
-        if torch.is_grad_enabled():  # the gradient will be differentiated in its turn: record how it comes about
+        if torch.is_grad_enabled():  # the slopes' own slopes are wanted: let autograd see where these come from
             e = torch.exp(shift_max(input, axis))
             total = e.sum(axis, keepdim=True)
         slope = slope.unsqueeze(axis)
         return (e * (slope / total)).scatter_add_(axis, columns.unsqueeze(axis), -slope), None
 
-    @staticmethod
-    def jvp(ctx, change, _):
-        input, columns, e, total = ctx.saved_tensors
-        axis = class_axis(input)
-        average = (e * change).sum(axis) / total.squeeze(axis)
-        return average - take_target(change, columns), None, None
-
-# %% ../nbs/07_gradient.ipynb #96027d90
+# %% ../nbs/07_gradient.ipynb #05f807ca
 def target_losses(input:Tensor,   # Scores (logits), shape (c,), (n, c) or (n, c, d1, ...), float32 or float64
                   columns:Tensor, # Class indices, shape (), (n,) or (n, d1, ...), int64
                  )->Tensor:       # One loss per item: shape of `columns`, dtype of `input`
     "Minus the log-probability of each item's class; raises TypeError, ValueError or IndexError on bad input."
-    if torch.compiler.is_compiling(): return -take_target(log_softmax(input, class_axis(input)), columns)
-    return _TargetLosses.apply(input, columns)[0]
+    every_step = (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+                  or forward_ad.unpack_dual(input).tangent is not None)
+    if every_step: return -take_target(log_softmax(input, class_axis(input)), columns)
+    return _TargetLosses.apply(input, columns)
