@@ -49,7 +49,7 @@ def check_probabilities(input:Tensor,     # Scores, any shape
                          "leave it out; a target of all 0 gives an item no loss")
     check_device(target, 'target', input)
 
-# %% ../nbs/06_cross_entropy.ipynb #7b154f5f
+# %% ../nbs/06_cross_entropy.ipynb #c30bdfb6
 def cross_entropy(input:Tensor,              # Scores (logits), not probabilities, shape (c,), (n, c) or (n, c, d1, ...), a float dtype
                   target:Tensor,             # Class indices, shape (), (n,) or (n, d1, ...), int64; or probabilities, shape of `input`, floats
                   weight:Tensor|None=None,   # How much each class counts, shape (c,), dtype of `input`; None for all alike
@@ -72,10 +72,10 @@ def cross_entropy(input:Tensor,              # Scores (logits), not probabilitie
         return reduce_losses(soft_losses(scores, q, weights), reduction).to(dtype)
     check_target(input, target)
     kept, columns = skip_ignored(target, ignore_index)
-    losses, counts = target_losses(scores, columns), item_counts(weights, kept, columns)
+    losses, counts = target_losses(scores, columns, kept), item_counts(weights, kept, columns)
     if weights is not None: losses = counts * losses
-    if label_smoothing: losses = (1 - label_smoothing) * losses + label_smoothing * soft_losses(scores, 1 / c, weights)
-    return reduce_losses(torch.where(kept, losses, 0), reduction, counts.sum()).to(dtype)
+    if label_smoothing: losses = (1 - label_smoothing) * losses + label_smoothing * torch.where(kept, soft_losses(scores, 1 / c, weights), 0)
+    return reduce_losses(losses, reduction, counts.sum()).to(dtype)
 
 # %% ../nbs/06_cross_entropy.ipynb #ba36615d
 class CrossEntropyLoss(nn.Module):
@@ -123,35 +123,36 @@ from torch.autograd import forward_ad
 from .indexing import take_target
 from .softmax import shift_max
 
-# %% ../nbs/07_gradient.ipynb #f4bc4115
+# %% ../nbs/07_gradient.ipynb #fcd4d878
 class _TargetLosses(torch.autograd.Function):
-    "`log_softmax` and minus the target's column, with its gradient written down instead of recorded."
+    "`log_softmax` and minus the target's column, 0 where not kept, with its gradient written down instead of recorded."
     @staticmethod
-    def forward(ctx, input, columns):
+    def forward(ctx, input, columns, kept):
         axis = class_axis(input)
         shifted = shift_max(input, axis)
         chosen = take_target(shifted, columns)
         e = shifted.mul_(1 / math.log(2)).exp2_()
         total = e.sum(axis, keepdim=True)
-        ctx.save_for_backward(input, columns, e, total)
-        return total.log().squeeze(axis) - chosen
+        ctx.save_for_backward(input, columns, kept, e, total)
+        return torch.where(kept, total.log().squeeze(axis) - chosen, 0)
 
     @staticmethod
     def backward(ctx, slope):
-        input, columns, e, total = ctx.saved_tensors
+        input, columns, kept, e, total = ctx.saved_tensors
         axis = class_axis(input)
         if torch.is_grad_enabled():  # the slopes' own slopes are wanted: let autograd see where these come from
             e = torch.exp(shift_max(input, axis))
             total = e.sum(axis, keepdim=True)
-        slope = slope.unsqueeze(axis)
-        return (e * (slope / total)).scatter_add_(axis, columns.unsqueeze(axis), -slope), None
+        slope = torch.where(kept, slope, 0).unsqueeze(axis)
+        return (e * (slope / total)).scatter_add_(axis, columns.unsqueeze(axis), -slope), None, None
 
-# %% ../nbs/07_gradient.ipynb #05f807ca
+# %% ../nbs/07_gradient.ipynb #854df510
 def target_losses(input:Tensor,   # Scores (logits), shape (c,), (n, c) or (n, c, d1, ...), float32 or float64
                   columns:Tensor, # Class indices, shape (), (n,) or (n, d1, ...), int64
+                  kept:Tensor,    # Which items count, bool, shape of `columns`: the others' loss is 0
                  )->Tensor:       # One loss per item: shape of `columns`, dtype of `input`
-    "Minus the log-probability of each item's class; raises TypeError, ValueError or IndexError on bad input."
+    "Minus the log-probability of each kept item's class; raises TypeError, ValueError or IndexError on bad input."
     every_step = (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
                   or forward_ad.unpack_dual(input).tangent is not None)
-    if every_step: return -take_target(log_softmax(input, class_axis(input)), columns)
-    return _TargetLosses.apply(input, columns)
+    if every_step: return torch.where(kept, -take_target(log_softmax(input, class_axis(input)), columns), 0)
+    return _TargetLosses.apply(input, columns, kept)
