@@ -146,13 +146,12 @@ class _TargetLosses(torch.autograd.Function):
         slope = torch.where(kept, slope, 0).unsqueeze(axis)
         return (e * (slope / total)).scatter_add_(axis, columns.unsqueeze(axis), -slope), None, None
 
-# %% ../nbs/07_gradient.ipynb #854df510
+# %% ../nbs/07_gradient.ipynb #be04e1fa
 def target_losses(input:Tensor,   # Scores (logits), shape (c,), (n, c) or (n, c, d1, ...), float32 or float64
                   columns:Tensor, # Class indices, shape (), (n,) or (n, d1, ...), int64
                   kept:Tensor,    # Which items count, bool, shape of `columns`: the others' loss is 0
                  )->Tensor:       # One loss per item: shape of `columns`, dtype of `input`
     "Minus the log-probability of each kept item's class; raises TypeError, ValueError or IndexError on bad input."
-    every_step = (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-                  or forward_ad.unpack_dual(input).tangent is not None)
+    every_step = torch._C._are_functorch_transforms_active() or forward_ad.unpack_dual(input).tangent is not None
     if every_step: return torch.where(kept, -take_target(log_softmax(input, class_axis(input)), columns), 0)
     return _TargetLosses.apply(input, columns, kept)
