@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PORT   ?= 8888
 ARGS   ?=
+TRAIN  ?=
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -24,8 +25,9 @@ sync: .venv/.ready  ## After editing a notebook: export the modules, clean the n
 	$(BIN)/nbdev_clean
 	$(BIN)/python tools/write_readme.py
 
-bench: .venv/.ready  ## Time our loss against PyTorch's, and measure its memory (ARGS='--rows 64 --classes 10' picks sizes); draws bench.png
+bench: .venv/.ready  ## Our loss against PyTorch's: time and memory (ARGS='--rows 64 --classes 10' picks sizes; draws bench.png); our recipe against the book's (TRAIN='--seeds 5 6')
 	$(BIN)/python tools/bench.py $(ARGS)
+	$(BIN)/python tools/bench_training.py $(TRAIN)
 
 docs: .venv/.ready  ## Build the site (nbdev fetches Quarto if it is missing)
 	PATH="$(abspath $(BIN)):$$PATH" nbdev_docs

@@ -18,6 +18,14 @@ def test_bench_prints_and_draws(tmp_path):
     assert (tmp_path/'b.png').read_bytes().startswith(b'\x89PNG')
 
 
+def test_training_bench_prints():
+    "On too few images to learn much; with all of them it takes a minute a pair or two."
+    run = subprocess.run([sys.executable, ROOT/'tools'/'bench_training.py', '--seeds', '3', '4', '--images', '300'], capture_output=True, text=True, check=True)
+    rows = re.findall(r'^ (ours|the book) +([\d.]+) +([\d.]+) +([\d,]+) +\[(\d+), (\d+)\]$', run.stdout, flags=re.M)
+    assert [row[0] for row in rows] == ['ours', 'the book'] and all(float(seconds) > 0 for _, seconds, *_ in rows)
+    assert re.search(r'median of the pairs: [\d.]+ times the seconds, [\d.]+ times the mistakes .*, 181 times the weights', run.stdout)
+
+
 def test_peak_bytes_counts():
     "On a loss whose needs are known: the logits are copied once forwards, and once more backwards."
     x, t = torch.randn(1000, 100, requires_grad=True), torch.zeros(1000).long()
