@@ -74,7 +74,7 @@ class DigitPad(anywidget.AnyWidget):
         if not any(self.pixels): return None
         return center_drawing(torch.tensor(self.pixels).view(self.side, self.side))
 
-# %% ../nbs/support/draw.ipynb #f3d84383
+# %% ../nbs/support/draw.ipynb #093971e8
 def show_pad(pad:DigitPad, # A pad with a drawing
             )->None:       # Nothing: the picture appears below the cell
     "Show the drawing, what the network gets to see, and its answer; raises ValueError if nothing is drawn."
@@ -84,9 +84,9 @@ def show_pad(pad:DigitPad, # A pad with a drawing
         ax.imshow(image, cmap='Greys', vmin=0, vmax=255)
         ax.set(title=title, xticks=[], yticks=[])
     names, p, losses = zip(*((r['name'], r['probability'], r['loss']) for r in pad.readings))
-    answer.barh(names, p, color=['#0072B2', '#E69F00'])
-    for k in range(len(names)): answer.text(.02, k + .48, f'P({names[k]}) = {p[k]:.4f}, loss if meant: {losses[k]:.4f}', va='bottom')
-    answer.set(xlim=(0, 1), ylim=(len(names) - .1, -.9), title='answer', xlabel='probability')
+    answer.barh(names, p, height=.6, color=['#0072B2', '#E69F00'])
+    for k in range(len(names)): answer.text(0, k - .35, f'P({names[k]}) = {p[k]:.4f}, loss if meant: {losses[k]:.4f}', va='bottom')
+    answer.set(xlim=(0, 1), ylim=(len(names) - .5, -.8), title='answer', xlabel='probability')
     answer.spines[['top', 'right']].set_visible(False)
     said = ', '.join(f'{name} with probability {q:.4f}, loss {l:.4f}' for name, q, l in zip(names, p, losses))
     show_figure(fig, f'A drawing, the same scaled and centred, and the answer of the network: {said}.')

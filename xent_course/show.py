@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['show_figure', 'show_lines', 'show_bars', 'show_stages', 'batch_table']
 
-# %% ../nbs/support/show.ipynb #d694dfe3
+# %% ../nbs/support/show.ipynb #41e312cf
 import io
 import matplotlib
 import matplotlib.pyplot as plt
@@ -15,6 +15,7 @@ from IPython.display import Image, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 # %% ../nbs/support/show.ipynb #f365644e
@@ -33,8 +34,8 @@ def show_figure(fig:Figure, # The figure to show
     display(Image(data=png.getvalue(), alt=alt, width=int(fig.get_figwidth() * 95)))
     plt.close(fig)
 
-# %% ../nbs/support/show.ipynb #6635f406
-def show_lines(x:Tensor,        # Where the curves are drawn, shape (m,)
+# %% ../nbs/support/show.ipynb #526a7a71
+def show_lines(x:Tensor,        # Where the curves are drawn, shape (m,); ticks are whole numbers if these are
                curves:dict,     # Name of each curve -> its heights, shape (m,)
                xlabel:str,      # What runs along the bottom
                ylabel:str,      # What runs up the side
@@ -52,6 +53,7 @@ def show_lines(x:Tensor,        # Where the curves are drawn, shape (m,)
             for i, (a, b) in enumerate(zip(px, py)) if numbers else ():
                 ax.annotate(str(i), (a, b), textcoords='offset points', xytext=(7, 4))
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+        if not x.is_floating_point(): ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(ax.lines) > 1: ax.legend(frameon=False)
         show_figure(fig, alt)
     return ax
