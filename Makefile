@@ -6,7 +6,7 @@ TRAIN  ?=
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test run sync bench docs clean
+.PHONY: help lab test run sync bench docs pages clean
 
 help:  ## List these targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
@@ -32,8 +32,11 @@ bench: .venv/.ready  ## Our loss against PyTorch's: time and memory (ARGS='--row
 docs: .venv/.ready  ## Build the site (nbdev fetches Quarto if it is missing)
 	PATH="$(abspath $(BIN)):$$PATH" nbdev_docs
 
+pages: .venv/.ready  ## Write every lesson as a web page that needs no Jupyter and no network, into _pages
+	$(BIN)/python tools/pages.py
+
 clean:  ## Remove .venv and all that was built
-	rm -rf .venv _docs _proc build dist *.egg-info
+	rm -rf .venv _docs _pages _proc build dist *.egg-info
 
 .venv/.ready: settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 10) else f"This course needs Python 3.10 or newer; $(PYTHON) is {v[0]}.{v[1]}. Try: make lab PYTHON=python3.12")'

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['center_drawing', 'DigitPad', 'show_pad']
 
-# %% ../nbs/support/draw.ipynb #f662bde3
+# %% ../nbs/support/draw.ipynb #c36b9e9c
 from importlib.resources import files
 from pathlib import Path
 import anywidget
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 import traitlets
 from torch import Tensor, nn
 from .cross_entropy import CrossEntropyLoss
-from .show import show_figure
+from .show import colors, look, show_figure
 
 # %% ../nbs/support/draw.ipynb #c36531e4
 def center_drawing(drawing:Tensor, # The drawing, shape (height, width), from 0 (paper) to 255 (ink), any dtype but bool or complex
@@ -74,19 +74,19 @@ class DigitPad(anywidget.AnyWidget):
         if not any(self.pixels): return None
         return center_drawing(torch.tensor(self.pixels).view(self.side, self.side))
 
-# %% ../nbs/support/draw.ipynb #093971e8
+# %% ../nbs/support/draw.ipynb #b8c5aac9
 def show_pad(pad:DigitPad, # A pad with a drawing
             )->None:       # Nothing: the picture appears below the cell
     "Show the drawing, what the network gets to see, and its answer; raises ValueError if nothing is drawn."
     if pad.seen() is None: raise ValueError("the pad is empty: draw something, or set its pixels")
-    fig, (drawn, seen, answer) = plt.subplots(1, 3, figsize=(9, 2.8), width_ratios=[1, 1, 1.2], layout='constrained')
-    for ax, image, title in (drawn, torch.tensor(pad.pixels).view(pad.side, pad.side), 'drawn'), (seen, pad.seen(), 'seen, 28 by 28'):
-        ax.imshow(image, cmap='Greys', vmin=0, vmax=255)
-        ax.set(title=title, xticks=[], yticks=[])
     names, p, losses = zip(*((r['name'], r['probability'], r['loss']) for r in pad.readings))
-    answer.barh(names, p, height=.6, color=['#0072B2', '#E69F00'])
-    for k in range(len(names)): answer.text(0, k - .35, f'P({names[k]}) = {p[k]:.4f}, loss if meant: {losses[k]:.4f}', va='bottom')
-    answer.set(xlim=(0, 1), ylim=(len(names) - .5, -.8), title='answer', xlabel='probability')
-    answer.spines[['top', 'right']].set_visible(False)
+    with look():
+        fig, (drawn, seen, answer) = plt.subplots(1, 3, figsize=(10, 3), width_ratios=[1, 1, 1.5], layout='constrained')
+        for ax, image, title in (drawn, torch.tensor(pad.pixels).view(pad.side, pad.side), 'drawn'), (seen, pad.seen(), 'seen, 28 by 28'):
+            ax.imshow(image, cmap='Greys', vmin=0, vmax=255)
+            ax.set(title=title, xticks=[], yticks=[])
+        answer.barh(names, p, height=.6, color=[colors.first, colors.second])
+        for k in range(len(names)): answer.text(0, k - .35, f'P({names[k]}) = {p[k]:.4f}, loss if meant: {losses[k]:.4f}', va='bottom')
+        answer.set(xlim=(0, 1), ylim=(len(names) - .5, -.8), title='answer', xlabel='probability')
     said = ', '.join(f'{name} with probability {q:.4f}, loss {l:.4f}' for name, q, l in zip(names, p, losses))
     show_figure(fig, f'A drawing, the same scaled and centred, and the answer of the network: {said}.')

@@ -1,0 +1,171 @@
+// The logits panel: one row of scores to move, and what the loss makes of them. The numbers that a Python cell can read (logits,
+// target, temperature, shift) live in `model`; all others are computed here, so that the panel also works in a page without Python.
+const STAGES = ['sigmoid', 'softmax', 'target', 'nll', 'log', 'loss', 'gradient'];
+const STATE = ['logits', 'target', 'temperature', 'shift'];
+const number = v => (Math.abs(v) < .00005 ? 0 : v).toFixed(4);
+
+export function compute(logits, target, temperature, shift) {
+  const scores = logits.map(x => (x + shift) / temperature);
+  const top = Math.max(...scores);
+  const e = scores.map(s => Math.exp(s - top));
+  const total = e.reduce((a, b) => a + b, 0);
+  const p = e.map(v => v / total);
+  return { scores, p, loss: Math.log(total) + top - scores[target], gradient: p.map((v, i) => v - (i === target ? 1 : 0)) };
+}
+
+function element(tag, attributes = {}, ...children) {
+  const node = tag.startsWith('svg:') ? document.createElementNS('http://www.w3.org/2000/svg', tag.slice(4)) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function slider(label, min, max, step, onInput) {
+  const input = element('input', { type: 'range', min, max, step, 'aria-label': label });
+  input.addEventListener('input', () => onInput(Number(input.value)));
+  input.addEventListener('keydown', event => event.stopPropagation()); // the notebook must not take the arrow keys
+  return input;
+}
+
+function arrow(v) { // from the middle, right if the slope is positive
+  const end = 50 + 45 * v, head = Math.sign(v) * Math.min(7, Math.abs(45 * v));
+  return element('svg:svg', { viewBox: '0 0 100 20', class: 'logits-panel-arrow', 'aria-hidden': 'true' },
+    element('svg:line', { x1: 50, x2: 50, y1: 1, y2: 19, class: 'axis' }),
+    element('svg:line', { x1: 50, x2: end - head, y1: 10, y2: 10, class: 'shaft' }),
+    element('svg:polygon', { points: `${end},10 ${end - head},4 ${end - head},16`, class: 'head' }));
+}
+
+// A curve over [x0, x1] with heights from 0 to top, and a dot on it, kept at the rim where it would leave the picture.
+function curve(f, [x0, x1], top, dot, xlabel, ylabel) {
+  const px = x => 40 + 190 * (x - x0) / (x1 - x0), py = y => 150 - 130 * Math.min(y, top) / top;
+  const xs = Array.from({ length: 121 }, (_, i) => x0 + (x1 - x0) * i / 120).filter(x => f(x) <= top);
+  const x = Math.min(Math.max(dot, x0), x1), y = f(dot);
+  const text = (content, at) => element('svg:text', at, content);
+  return element('svg:svg', { viewBox: '0 0 250 190', class: 'logits-panel-curve', role: 'img', 'aria-label': `${ylabel} is ${number(y)} where ${xlabel} is ${number(dot)}` },
+    element('svg:path', { d: 'M40 14V150H236', class: 'axis' }),
+    element('svg:path', { d: 'M' + xs.map(v => `${px(v)} ${py(f(v))}`).join('L'), class: 'line' }),
+    element('svg:path', { d: `M${px(x)} 150V${py(y)}H40`, class: 'guide' }),
+    element('svg:circle', { cx: px(x), cy: py(y), r: 6, class: 'dot' }),
+    text(x0, { x: 40, y: 166, 'text-anchor': 'middle' }), text(x1, { x: 230, y: 166, 'text-anchor': 'middle' }),
+    text(0, { x: 34, y: 154, 'text-anchor': 'end' }), text(top, { x: 34, y: 24, 'text-anchor': 'end' }),
+    text(xlabel, { x: 135, y: 184, 'text-anchor': 'middle' }), text(ylabel, { x: 44, y: 10 }));
+}
+
+export function render({ model, el }) {
+  const upto = STAGES.indexOf(model.get('upto')), shows = stage => upto >= STAGES.indexOf(stage), pair = !shows('softmax');
+  const names = model.get('names'), start = Object.fromEntries(STATE.map(name => [name, model.get(name)]));
+  const set = changes => {
+    for (const [name, value] of Object.entries(changes)) model.set(name, value);
+    model.save_changes();
+  };
+  const group = `target-${Math.random()}`; // keeps the radio buttons of two panels apart
+  let rows = [];
+
+  const body = element('tbody');
+  const heads = ['class', 'score', ...(pair ? [] : ['probability']), ...(shows('target') ? ['target'] : []), ...(shows('gradient') ? ['slope: p − one-hot'] : [])];
+  const table = element('table', {}, element('thead', {}, element('tr', {}, ...heads.map(h => element('th', { scope: 'col' }, h)))), body);
+  const picture = element('div', { class: 'logits-panel-picture' });
+  const reading = element('p', { class: 'logits-panel-reading', 'aria-live': 'polite' });
+  const shiftNote = element('p', { class: 'logits-panel-note' });
+
+  function control(name, label, min, max, step) {
+    const input = slider(label, min, max, step, value => set({ [name]: value })), value = element('output');
+    return { node: element('label', {}, `${label} `, input, value), draw: () => { input.value = model.get(name); value.textContent = model.get(name).toFixed(1); } };
+  }
+  const controls = [control('shift', 'shift all scores by', -10, 10, .5), ...(pair ? [] : [control('temperature', 'temperature', .2, 5, .1)])];
+
+  function button(label, description, onClick) {
+    const node = element('button', { type: 'button', 'aria-label': description }, label);
+    node.addEventListener('click', onClick);
+    return node;
+  }
+  const add = button('+ class', 'one class more', () => set({ logits: [...model.get('logits'), 0] }));
+  const remove = button('− class', 'one class less', () => {
+    const logits = model.get('logits').slice(0, -1);
+    set({ target: Math.min(model.get('target'), logits.length - 1), logits });
+  });
+  const reset = button('reset', 'back to the start', () => set(start));
+
+  function makeRow(i) {
+    const bound = Math.max(10, ...start.logits.map(x => Math.ceil(Math.abs(x))));
+    const input = slider(`score of ${names[i]}`, -bound, bound, .1, value => set({ logits: model.get('logits').with(i, value) }));
+    const score = element('output'), fill = element('div'), p = element('output'), slope = element('td');
+    const radio = element('input', { type: 'radio', name: group, 'aria-label': `the target is ${names[i]}` });
+    radio.addEventListener('change', () => set({ target: i }));
+    radio.addEventListener('keydown', event => event.stopPropagation());
+    const node = element('tr', {}, element('th', { scope: 'row' }, names[i]), element('td', {}, input, score));
+    if (!pair) node.append(element('td', {}, element('div', { class: 'logits-panel-bar' }, fill), p));
+    if (shows('target')) node.append(element('td', {}, radio));
+    if (shows('gradient')) node.append(slope);
+    return { node, input, score, fill, p, radio, slope };
+  }
+
+  function draw() {
+    const [logits, target, temperature, shift] = STATE.map(name => model.get(name));
+    const { scores, p, loss, gradient } = compute(logits, target, temperature, shift);
+    if (rows.length !== logits.length) {
+      rows = logits.map((_, i) => makeRow(i));
+      body.replaceChildren(...rows.map(row => row.node));
+    }
+    rows.forEach((row, i) => {
+      const isTarget = shows('target') && i === target;
+      row.input.value = logits[i];
+      row.score.textContent = number(logits[i]);
+      row.fill.style.width = `${100 * p[i]}%`;
+      row.p.textContent = number(p[i]);
+      row.radio.checked = isTarget;
+      row.node.classList.toggle('target', isTarget);
+      row.slope.replaceChildren(arrow(gradient[i]), element('output', {}, number(gradient[i])));
+    });
+    controls.forEach(c => c.draw());
+    add.disabled = logits.length === 5;
+    remove.disabled = logits.length === 2;
+
+    const difference = scores[0] - scores[1], name = names[target], pt = p[target];
+    if (pair) picture.replaceChildren(curve(x => 1 / (1 + Math.exp(-x)), [-8, 8], 1, difference, `score of ${names[0]} minus score of ${names[1]}`, `confidence in ${names[0]}`));
+    else if (shows('log')) picture.replaceChildren(curve(v => -Math.log(v), [0, 1], 6, pt, `probability of the target, ${name}`, '−ln p'));
+    const says = [
+      [`The difference is ${number(difference)}, and its sigmoid, the confidence in ${names[0]}, is ${number(p[0])}.`],
+      [`The ${p.length} probabilities add up to ${number(p.reduce((a, b) => a + b, 0))}.`],
+      [`The number in the target's column: ${number(pt)}.`],
+      [`nll_loss of these probabilities, no log taken: ${number(-pt)}.`],
+      [`The target has the probability ${number(pt)}, and −ln of that is ${number(loss)}.`],
+      [`The target has the probability ${number(pt)}. Cross-entropy loss: ${number(loss)}.`],
+      [`The target has the probability ${number(pt)}. Cross-entropy loss: ${number(loss)}.`,
+       temperature === 1 ? 'Training moves each score against its arrow.' : `The arrows are the slopes at score / ${temperature.toFixed(1)}; at the score itself, divide them by the temperature once more.`],
+    ];
+    reading.textContent = says[upto].join(' ');
+    const unshifted = compute(logits, target, temperature, 0);
+    const change = Math.max(Math.abs(loss - unshifted.loss), ...p.map((v, i) => Math.abs(v - unshifted.p[i])));
+    shiftNote.textContent = shift === 0 ? 'Shift all scores: what will change?'
+      : `${Math.abs(shift).toFixed(1)} was ${shift > 0 ? 'added to' : 'taken from'} every score, and it changes nothing: the largest change of a probability or the loss is ${number(change)}.`;
+    const [r, g, b] = getComputedStyle(el).color.match(/[\d.]+/g).map(Number);
+    el.classList.toggle('dark', r + g + b > 382); // light ink means a dark page
+  }
+
+  el.classList.add('logits-panel');
+  el.setAttribute('role', 'group');
+  el.setAttribute('aria-label', 'Logits panel: move the scores');
+  el.replaceChildren(element('div', { class: 'logits-panel-main' }, table, picture),
+    element('div', { class: 'logits-panel-controls' }, ...controls.map(c => c.node), ...(pair ? [] : [add, remove]), reset), reading, shiftNote);
+  const events = STATE.map(name => `change:${name}`);
+  events.forEach(event => model.on(event, draw));
+  draw();
+  return () => events.forEach(event => model.off(event, draw));
+}
+
+// For pages without Python: a stand-in for the model, mounted in the first place that waits for one.
+export function mount(state, css) {
+  const listeners = {};
+  const model = {
+    get: name => state[name],
+    set: (name, value) => { state[name] = value; (listeners[`change:${name}`] ?? []).forEach(f => f()); },
+    save_changes: () => {},
+    on: (event, f) => (listeners[event] ??= []).push(f),
+    off: () => {},
+  };
+  if (!document.getElementById('logits-panel-css')) document.head.append(element('style', { id: 'logits-panel-css' }, css));
+  render({ model, el: document.querySelector('.logits-panel-waiting:not(.logits-panel)') });
+}
+
+export default { render };
