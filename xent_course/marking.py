@@ -31,7 +31,7 @@ class Verdict:
 
     def __repr__(self): return f"{'✓' if self.passed else '✗'} {self.message}"
 
-# %% ../nbs/support/marking.ipynb #5157fbdf
+# %% ../nbs/support/marking.ipynb #e3ffefa1
 @dataclass(frozen=True)
 class _Raised:
     "Stands for the result of a function that raised."
@@ -60,7 +60,6 @@ def _difference(got, want):
     "What is wrong with `got`, in words; empty if nothing is."
     if isinstance(want, _Raised): return '' if got == want else 'There is no error.'
     if isinstance(got, _Raised): return f'There is an error, {got.kind}: {got.text}'
-    if got is ...: return 'Not answered yet: put your own code in place of the dots.'
     if got is None: return 'The result is None: does the function return something?'
     if isinstance(want, Tensor): return _tensor_difference(got, want) if isinstance(got, Tensor) else f'The result should be a tensor, and is {_name(got)}.'
     if isinstance(want, (list, tuple)):
@@ -72,7 +71,7 @@ def _difference(got, want):
     if math.isnan(got): return 'That is nan, not a number.'
     return '' if math.isclose(got, want, rel_tol=5e-3) else 'That is not it.'
 
-# %% ../nbs/support/marking.ipynb #ed63dd49
+# %% ../nbs/support/marking.ipynb #5e585e6d
 def _outcome(function, case):
     "What the function makes of these arguments, be it an error."
     arguments = copy.deepcopy(case)
@@ -83,11 +82,13 @@ def _outcome(function, case):
 
 def _hint(exercise, answer):
     "What to look at; empty if the answer is right."
-    if answer is None or answer is ...: return 'Not answered yet: put your answer in place of the dots.'
+    unanswered = 'Not answered yet: put your own answer in place of the dots.'
+    if answer is None or answer is ...: return unanswered
     if callable(answer) != bool(exercise.cases):
         return 'This is a function: give what it returns.' if callable(answer) else f'Give the function itself, by its name and without calling it; this is {_name(answer)}.'
     outcomes = lambda f: [_outcome(f, case) for case in exercise.cases] if exercise.cases else [f]
     got = outcomes(answer)
+    if any(g is ... for g in got): return unanswered
     wrong = [_difference(g, w) for g, w in zip(got, outcomes(exercise.right))]
     if not any(wrong): return ''
     for hint, mistake in exercise.mistakes.items():
