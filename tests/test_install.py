@@ -18,7 +18,7 @@ def wheel(tmp_path_factory):
 
 def test_wheel_carries_data_and_licences(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {'xent_course/data/mnist_3_vs_7.npz', 'xent_course/data/README.md', 'xent_course/js/draw.js', 'xent_course/js/draw.css'} <= set(names)
+    assert {'xent_course/data/mnist_3_vs_7.npz', 'xent_course/data/README.md', *(f'xent_course/js/{name}' for name in ('draw.js', 'draw.css', 'panel.js', 'panel.css'))} <= set(names)
     assert any(n.endswith('licenses/LICENSE') for n in names)
 
 

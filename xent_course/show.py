@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['colors', 'look', 'show_figure', 'show_lines', 'show_bars', 'show_stages', 'batch_table']
 
-# %% ../nbs/support/show.ipynb #167eaebe
+# %% ../nbs/support/show.ipynb #5e1ef11c
 import io
+from contextlib import AbstractContextManager
 from types import SimpleNamespace
 import matplotlib
 import matplotlib.pyplot as plt
@@ -20,15 +21,15 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-# %% ../nbs/support/show.ipynb #bf198411
+# %% ../nbs/support/show.ipynb #356605db
 colors = SimpleNamespace(target='#00694D', first='#0072B2', second='#E69F00', slope='#D55E00', rest='#E8E8E8')
 
-def look(**settings # More of matplotlib's settings
-        ):          # A context in which figures get the course's colours and sizes
+def look(settings:dict|None=None, # More of matplotlib's settings: name -> value
+        )->AbstractContextManager: # A context in which figures get the course's colours and sizes
     "Draw in the look of the course: `with look(): ...`."
     return matplotlib.rc_context({
         'font.size': 13, 'axes.titlesize': 14, 'legend.fontsize': 13, 'lines.linewidth': 2.5, 'axes.spines.top': False, 'axes.spines.right': False,
-        'axes.prop_cycle': matplotlib.cycler(color=[colors.first, colors.second, colors.target, colors.slope], linestyle=['-', '--', '-.', ':'])} | settings)
+        'axes.prop_cycle': matplotlib.cycler(color=[colors.first, colors.second, colors.target, colors.slope], linestyle=['-', '--', '-.', ':'])} | (settings or {}))
 
 # %% ../nbs/support/show.ipynb #1b86d48b
 def show_figure(fig:Figure, # The figure to show
@@ -100,7 +101,7 @@ def _grid(ax, left, name, values, chosen, classes):
         text = f'{values[row, col]:.4f}' if values.is_floating_point() else f'{values[row, col]}'
         ax.text(left + col + .5, top + row + .5, text, ha='center', va='center', color=ink, weight=weight)
 
-# %% ../nbs/support/show.ipynb #42d3df66
+# %% ../nbs/support/show.ipynb #7347aa9c
 def show_stages(stages:dict,             # Name of each stage -> its numbers, shape (n, c), (n,) or ()
                 target:Tensor,           # The column to mark in each row, shape (n,), int64
                 title:str,               # The figure's one claim
@@ -110,7 +111,7 @@ def show_stages(stages:dict,             # Name of each stage -> its numbers, sh
     "Draw the stages from left to right as grids of numbers; raises ValueError when `alt` is empty."
     grids = {name: v.detach().reshape(-1, v.shape[1] if v.ndim == 2 else 1) for name, v in stages.items()}
     width, n, left = sum(g.shape[1] for g in grids.values()), len(target), 0.
-    with look(**{'axes.spines.left': False, 'axes.spines.bottom': False}):
+    with look({'axes.spines.left': False, 'axes.spines.bottom': False}):
         fig = Figure(figsize=(1.15 * width + .9 * len(grids), .42 * n + 1.2)); ax = fig.subplots()
         for row in range(n): ax.text(-.15, row, f'image {row}', ha='right', va='center')
         for name, values in grids.items():

@@ -1,0 +1,121 @@
+"The lessons as web pages without Jupyter, served from this machine, in a real browser."
+import re, sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import nbformat
+import pytest
+import torch
+import torch.nn.functional as F
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT/'tools'))
+from pages import write_pages
+from run_lessons import lessons
+
+PAGES = [path.relative_to(ROOT/'nbs').with_suffix('').as_posix() for path in lessons()]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args): pass
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('pages')
+    write_pages(folder/'site')
+    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=folder/'site'))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f'http://127.0.0.1:{server.server_port}'
+    server.shutdown()
+
+
+@pytest.fixture
+def open_page(browser, site):
+    "Opens a page, and afterwards asserts that its console was quiet and that it asked for nothing from elsewhere."
+    page, complaints = browser.new_page(viewport={'width': 1000, 'height': 1000}), []
+    page.on('console', lambda message: message.type in ('error', 'warning') and complaints.append(message.text))
+    page.on('pageerror', lambda error: complaints.append(str(error)))
+    page.on('request', lambda request: request.url.startswith((site, 'data:')) or complaints.append(f'asks for {request.url}'))
+    page.on('response', lambda response: response.status < 400 or complaints.append(f'{response.status} {response.url}'))
+
+    def open_page(name):
+        page.goto(f'{site}/{name}.html')
+        page.wait_for_function('() => window.MathJax?.isReady')
+        page.evaluate('() => new Promise(done => MathJax.Hub.Queue(done))')
+        return page
+
+    yield open_page
+    page.close()
+    assert not complaints
+
+
+@pytest.mark.parametrize('name', PAGES)
+def test_page(open_page, name):
+    page, nb = open_page(name), nbformat.read(ROOT/'nbs'/f'{name}.ipynb', as_version=4)
+    formulas = sum(cell.source.count('$$') // 2 for cell in nb.cells if cell.cell_type == 'markdown')
+    assert page.locator('.MathJax_SVG_Display').count() == formulas and page.locator('.merror').count() == 0
+    assert '$' not in page.evaluate("() => [...document.querySelectorAll('.jp-RenderedMarkdown p, .jp-RenderedMarkdown li')].filter(e => !e.querySelector('code')).map(e => e.textContent).join('')")
+    pictures = page.locator('.jp-RenderedImage img')
+    assert pictures.evaluate_all('all => all.every(picture => picture.naturalWidth > 100 && picture.alt)')
+    assert pictures.count() == sum('image/png' in output.get('data', {}) for cell in nb.cells for output in cell.get('outputs', []))
+    solutions = page.locator('details.solution')
+    assert solutions.count() == sum(cell.metadata.get('jupyter', {}).get('source_hidden', False) for cell in nb.cells)
+    for solution in solutions.all():
+        code = solution.locator('.highlight')
+        assert not code.is_visible()
+        solution.locator('summary').click()
+        assert code.is_visible()
+    for option in page.locator('.jp-MarkdownCell details').all():
+        option.locator('summary').click()
+        assert option.locator('p').is_visible() and option.locator('p').inner_text()[0] in '✓✗'
+
+
+def test_spine_links_lead_to_pages(open_page):
+    page = open_page('01_sigmoid_diff')
+    page.get_by_role('link', name='The next lesson').click()
+    assert page.locator('h1').inner_text().startswith('Softmax')
+
+
+STAGES = {'01_sigmoid_diff': 'its sigmoid, the confidence in 3, is', '02_softmax': 'probabilities add up to', '03_indexing': "The number in the target's column",
+          '04_nll': 'no log taken', '05_log': '−ln of that is', '06_cross_entropy': 'Cross-entropy loss', '07_gradient': 'Cross-entropy loss'}
+
+
+@pytest.mark.parametrize('name', STAGES)
+def test_panel_lives(open_page, name):
+    "Without Python, the number that the panel shows is PyTorch's, before and after a move."
+    panel = open_page(name).locator('.logits-panel')
+    scores = panel.locator('tbody tr td:nth-child(2) output')
+    for presses in 0, 9:
+        for _ in range(presses): panel.get_by_role('slider', name='score of 3').press('ArrowRight')
+        said = panel.locator('.logits-panel-reading').inner_text()
+        x, t = torch.tensor([[float(text) for text in scores.all_inner_texts()]]), 0
+        if name > '03': t = next(k for k, radio in enumerate(panel.locator('input[type=radio]').all()) if radio.is_checked())
+        p, loss = x.softmax(1)[0], F.cross_entropy(x, torch.tensor([t]))
+        expected = {'01': p[0], '02': torch.tensor(1.), '03': p[t], '04': -p[t]}.get(name[:2], loss)
+        number = re.search(re.escape(STAGES[name]) + r'\D*?(-?\d\.\d{4})', said)
+        assert number and abs(float(number[1]) - expected.item()) < 1.1e-4, said
+
+
+def test_panel_in_the_dark(open_page):
+    "On a dark page all of the panel's text and graphics stand out."
+    page = open_page('07_gradient')
+    page.add_style_tag(content='body, body * { background-color: transparent; } html { background: #111; } .logits-panel { color: #eee; }')
+    panel = page.locator('.logits-panel')
+    panel.get_by_role('slider', name='score of 3').press('ArrowRight')
+    assert 'dark' in panel.get_attribute('class').split()
+    for colour in ('--target', '--score', '--slope'):
+        rgb = torch.tensor([int(panel.evaluate(f"e => getComputedStyle(e).getPropertyValue('{colour}')").strip()[i:i + 2], 16) / 255 for i in (1, 3, 5)])
+        luminance = (torch.where(rgb <= .04045, rgb / 12.92, ((rgb + .055) / 1.055)**2.4) * torch.tensor([.2126, .7152, .0722])).sum()
+        assert (luminance + .05) / (.0056 + .05) > 4.5, colour  # #111 has the luminance .0056
+
+
+def test_panel_has_labels(open_page):
+    "Whoever can't see the panel is told what each control does."
+    panel = open_page('07_gradient').locator('.logits-panel')
+    controls = panel.locator('input, button')
+    assert controls.count() >= 9
+    assert controls.evaluate_all("all => all.every(c => c.getAttribute('aria-label'))")
+    assert panel.get_attribute('aria-label') and panel.locator('[aria-live=polite]').count() == 1
