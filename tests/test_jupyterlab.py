@@ -69,7 +69,7 @@ def settled(page, timeout):
     raise AssertionError(f'still {state["status"]} after {timeout} seconds, cells not numbered: {[c["source"][:60] for c in state["cells"] if not c["number"]][:3]}')
 
 
-def run_all(page, timeout=200):
+def run_all(page, timeout=400):
     page.get_by_role('menuitem', name='Run', exact=True).click()
     page.get_by_role('menuitem', name='Run All Cells', exact=True).click()
     return settled(page, timeout)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Exercise', 'Verdict', 'mark']
 
-# %% ../nbs/support/marking.ipynb #8c564e1c
-import copy, math
+# %% ../nbs/support/marking.ipynb #656ae5c2
+import copy, html, math
 from dataclasses import dataclass, field
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ class Exercise:
     cases:tuple=()       # For a function: what to try it on, a tuple of arguments for each try
     praise:str='Right.'  # What to say to a right answer
 
-# %% ../nbs/support/marking.ipynb #fd829f96
+# %% ../nbs/support/marking.ipynb #236ccde3
 @dataclass(frozen=True, repr=False)
 class Verdict:
     "What there is to say about an answer; true if it is right."
@@ -30,6 +30,8 @@ class Verdict:
     def __bool__(self): return self.passed
 
     def __repr__(self): return f"{'✓' if self.passed else '✗'} {self.message}"
+
+    def _repr_html_(self): return f'<p>{html.escape(repr(self))}</p>'
 
 # %% ../nbs/support/marking.ipynb #e3ffefa1
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class LogitsPanel(anywidget.AnyWidget):
         return (f'<div class="logits-panel-waiting"></div>\n<script type="module">\n{self._esm}\n'
                 f'mount({json.dumps(state)}, {json.dumps(str(self._css))});\n</script>')
 
-# %% ../nbs/support/panel.ipynb #33ae9281
+# %% ../nbs/support/panel.ipynb #c3d8eb43
 def _picture(panel):
     "Draw the row as it is now; gives the figure and its description."
     (scores, target), upto = panel.row(), _stages.index(panel.upto)
@@ -81,7 +81,8 @@ def _picture(panel):
     if not pair: bars.append(('probability', p, marked))
     if upto == 6: bars.append(('slope: p − one-hot', slope, [colors.slope] * len(p)))
     with look():
-        fig = Figure(figsize=(10, 1.5 + .45 * len(p)), layout='constrained')
+        fig = Figure(figsize=(10, 1.8 + .45 * len(p)), layout='constrained')
+        fig.suptitle('The panel at its start')
         axes = fig.subplots(1, len(bars) + (pair or upto >= 4), squeeze=False)[0]
         for ax, (title, values, color) in zip(axes, bars):
             ax.barh(names, values, color=color, height=.6)
