@@ -119,3 +119,11 @@ def test_panel_has_labels(open_page):
     assert controls.count() >= 9
     assert controls.evaluate_all("all => all.every(c => c.getAttribute('aria-label'))")
     assert panel.get_attribute('aria-label') and panel.locator('[aria-live=polite]').count() == 1
+
+
+def test_panels_in_the_notebooks_are_the_package_s():
+    "The script that a panel's output carries is today's: run the lesson again after a change of it."
+    script = (ROOT/'xent_course'/'js'/'panel.js').read_text(encoding='utf-8')
+    outputs = [output['data']['text/html'] for path in lessons() for cell in nbformat.read(path, as_version=4).cells
+               for output in cell.get('outputs', []) if 'logits-panel-waiting' in output.get('data', {}).get('text/html', '')]
+    assert len(outputs) >= 8 and all(script in output for output in outputs)
