@@ -23,10 +23,10 @@ _shares = tuple((F.softmax(x, 1), t) for x, t in _batches)
 _rows = lambda x: range(len(x))
 exercises = {}
 
-# %% ../nbs/support/exercises.ipynb #205a8b2c
+# %% ../nbs/support/exercises.ipynb #ea0bb4bb
 exercises['1.1'] = Exercise(
     right=lambda s: torch.sigmoid(s[:, 0] - s[:, 1]), cases=((_six[0],), (_six[0][:3].double(),)),
-    praise='Right: one number for each row, whatever is added to both scores.', mistakes={
+    praise='Right: one number for each row, the same whatever is added to both scores.', mistakes={
     'This is the sigmoid of the first score alone, which never sees the second. What counts is by how much one beats the other.': lambda s: torch.sigmoid(s[:, 0]),
     'This is the confidence in the second class, the 7. Take the difference the other way round.': lambda s: torch.sigmoid(s[:, 1] - s[:, 0]),
     'This is the difference itself, which can be any number. The sigmoid turns it into a confidence.': lambda s: s[:, 0] - s[:, 1],
@@ -41,16 +41,23 @@ exercises['1.2'] = Exercise(
     'The sign is wrong: at p = .9 the first class leads, so the difference is positive. Which goes on top, p or 1 - p?': lambda p: torch.log((1 - p) / p),
     'This is the logarithm to base 10. The odds are a power of e, so it takes the natural one: torch.log.': lambda p: torch.log10(p / (1 - p)),
     'This is the sigmoid of p, from a difference to a confidence. The question asks for the way back.': torch.sigmoid})
+_ends = torch.tensor([-100., -1., 0., 1., 100.], requires_grad=True)
+_far = torch.tensor([-800., 2., 800.], dtype=torch.float64, requires_grad=True)
 exercises['1.3'] = Exercise(
-    right=lambda x: torch.sigmoid(x), cases=((torch.tensor([-100., -1., 0., 1., 100.]),), (torch.tensor([-800., 2., 800.]).double(),)),
-    praise='Right: no exponential of a large positive number is left.', mistakes={
+    right=torch.sigmoid, cases=((_ends,), (_far,)), slopes=True,
+    praise='Right, in values and in slopes: no exponential of a large positive number is left.', mistakes={
+    'The values are right, but at -100 the slope is nan: the exponential of 100 is infinity, and the slope multiplies it by 0. Take only exponentials of what is not above 0.': lambda x: 1 / (1 + torch.exp(-x)),
+    'The values are right, but the nan is still in the slopes: `where` computes both forms everywhere, and multiplies the slope of the one it does not take by 0. Choose the exponent first, then take one exponential.':
+        lambda x: torch.where(x > 0, 1 / (1 + torch.exp(-x)), torch.exp(x) / (1 + torch.exp(x))),
+    'The nan has gone from the values only. The slope at 100 is still nan: replace the cause.': lambda x: torch.nan_to_num(torch.exp(x) / (1 + torch.exp(x)), 1.),
+    'The absolute value has slope 0 at 0, so the slope there is 0 here, and it should be .25. torch.where(x >= 0, -x, x) has a slope there.': lambda x: torch.where(x >= 0, 1, torch.exp(-x.abs())) / (1 + torch.exp(-x.abs())),
     'At a score of 100 it gives nan: the exponential of 100 is infinity in float32, and infinity / infinity is nan. Is there another form of the same fraction, for scores above 0?': lambda x: torch.exp(x) / (1 + torch.exp(x)),
     'The nan has become 0, but where the score is large and positive the confidence must be close to 1. Replace the cause, not the nan.': lambda x: torch.nan_to_num(torch.exp(x) / (1 + torch.exp(x)), 0.),
     'This is 1 at low scores and 0 at high ones: the sign of the exponent is the wrong way round.': lambda x: 1 / (1 + torch.exp(x)),
-    'This is a step from 0 to 1. The sigmoid rises smoothly: at a score of 1 it is .7311.': lambda x: (x > 0).to(x.dtype),
+    'This is a step from 0 to 1. The sigmoid rises smoothly: at a score of 1 it is .7311.': lambda x: (x > 0).to(x.dtype) + 0 * x,
     'Clamping the scores to 10 keeps it finite, but changes the answer: at -100 the sigmoid is e^-100, and this gives e^-10.': lambda x: torch.sigmoid(x.clamp(-10, 10))})
 
-# %% ../nbs/support/exercises.ipynb #debee461
+# %% ../nbs/support/exercises.ipynb #93fcc6dc
 exercises['2.1'] = Exercise(
     right=lambda x: F.softmax(x, 1), cases=tuple((x,) for x, _ in _batches), praise='Right: each row adds up to 1.', mistakes={
     'Here each column adds up to 1, so the images compete with each other. Which axis holds the classes?': lambda x: F.softmax(x, 0),
@@ -67,16 +74,16 @@ exercises['2.2'] = Exercise(
     'Without subtracting anything, the exponential of 1000 is infinity. Subtract, but the right thing.': lambda x: x.exp() / x.exp().sum(1, keepdim=True),
     'This subtracts the maximum of each column. It is the scores of one row that may be shifted together.': lambda x: (x - x.amax(0)).exp() / (x - x.amax(0)).exp().sum(1, keepdim=True),
     'The maxima have shape (n,), which does not fit (n, c), or, with as many rows as classes, fits wrongly: keepdim=True.': lambda x: (x - x.amax(1)).exp() / (x - x.amax(1)).exp().sum(1, keepdim=True),
-    'This subtracts the smallest score of the row, so the largest may still overflow, and in a wide row it does.': lambda x: (x - x.amin(1, keepdim=True)).exp() / (x - x.amin(1, keepdim=True)).exp().sum(1, keepdim=True)})
+    'This subtracts the smallest score of the row, so the largest may still overflow, and in a row whose scores lie far apart it does.': lambda x: (x - x.amin(1, keepdim=True)).exp() / (x - x.amin(1, keepdim=True)).exp().sum(1, keepdim=True)})
 exercises['2.3'] = Exercise(
     right=lambda x, temperature: F.softmax(x / temperature, 1), cases=((_six[0], 2.), (_five[0], .5)),
     praise='Right: above 1 it makes the probabilities more alike, below 1 less.', mistakes={
     'This multiplies: a high temperature makes the winner surer here, and it should make it less sure.': lambda x, temperature: F.softmax(x * temperature, 1),
     'This divides the probabilities, and the rows no longer add up to 1. Divide the scores.': lambda x, temperature: F.softmax(x, 1) / temperature,
     'Subtracting the same number from all scores changes nothing. Divide by it.': lambda x, temperature: F.softmax(x - temperature, 1),
-    'A power of the probabilities is on the right way, but the rows must add up to 1 again. It is simpler to divide the scores.': lambda x, temperature: F.softmax(x, 1)**(1 / temperature)})
+    'A power of the probabilities is on the right track, but the rows must add up to 1 again. It is simpler to divide the scores.': lambda x, temperature: F.softmax(x, 1)**(1 / temperature)})
 
-# %% ../nbs/support/exercises.ipynb #c7b29731
+# %% ../nbs/support/exercises.ipynb #57928190
 exercises['3.1'] = Exercise(
     right=lambda p, target: p[_rows(p), target], cases=_shares, praise='Right: rows and columns are walked together.', mistakes={
     'This chooses whole rows, by the targets. Give an index for the rows as well, and let the target choose the columns.': lambda p, target: p[target],
@@ -86,8 +93,9 @@ exercises['3.1'] = Exercise(
     'This takes column 0 of each row, so it forgets the target.': lambda p, target: p[:, 0],
     'These are the columns of the largest probabilities, not probabilities.': lambda p, target: p.argmax(1)})
 exercises['3.2'] = Exercise(
-    right=lambda target, c: F.one_hot(target, c).float(), cases=((_six[1], 2), (_five[1], 4), (_square[1], 3)),
+    right=lambda target, c: F.one_hot(target, c).float(), cases=((_six[1], 2), (_five[1], 4), (_square[1], 3), (_square[1], 5)),
     praise='Right: times the probabilities and summed over each row, it picks the same numbers as indexing.', mistakes={
+    'Without c, one_hot counts only up to the largest class in this batch.': lambda target, c: F.one_hot(target).float(),
     'These are True and False. Probabilities are floats: .float()': lambda target, c: target[:, None] == torch.arange(c),
     'These are whole numbers, int64. Probabilities are floats: .float()': lambda target, c: F.one_hot(target, c),
     'Rows and columns have changed places: (c, n). The targets must stand in a column, target[:, None].': lambda target, c: (target == torch.arange(c)[:, None]).float(),
@@ -102,14 +110,15 @@ exercises['3.3'] = Exercise(
     'This is the share of the wrong ones.': lambda x, target: (x.argmax(1) != target).float().mean(),
     'One True or False for each image: average them, as floats.': lambda x, target: x.argmax(1) == target})
 
-# %% ../nbs/support/exercises.ipynb #3ae70fa6
+# %% ../nbs/support/exercises.ipynb #817e8439
 exercises['4.1'] = Exercise(
     right=F.nll_loss, cases=_logs, praise='Right: choose, minus, mean.', mistakes={
     'The sign is missing: log-probabilities are at most 0, and a loss is at least 0.': lambda logp, target: logp[_rows(logp), target].mean(),
     'One loss for each image: the mean is missing.': lambda logp, target: -logp[_rows(logp), target],
     'This is the sum. It grows with the batch; take the mean.': lambda logp, target: -logp[_rows(logp), target].sum(),
     'nan: this takes the log of numbers that are logs already, and negative. nll_loss takes no log.': lambda logp, target: -logp[_rows(logp), target].log().mean(),
-    'This averages over all classes. Only the number in the target\'s column counts.': lambda logp, target: -logp.mean()})
+    'This averages over all classes. Only the number in the target\'s column counts.': lambda logp, target: -logp.mean(),
+    'This averages every row with every target. Pair them: range(len(logp)) in place of the colon.': lambda logp, target: -logp[:, target].mean()})
 exercises['4.2'] = Exercise(
     right=lambda losses, target, weight: (weight[target] * losses).sum() / weight[target].sum(),
     cases=tuple((F.cross_entropy(x, t, reduction='none'), t, w) for (x, t), w in zip(_batches, (torch.tensor([1., 3.]), torch.tensor([2., 1., .5, 3.]), torch.tensor([1., 4., 2.])))),
@@ -153,17 +162,20 @@ exercises['5.3'] = Exercise(
     'This is taken along the columns. The classes are on axis 1.': lambda x: F.log_softmax(x, 0),
     'The sign is wrong: log-probabilities are at most 0.': lambda x: -F.log_softmax(x, 1)})
 
-# %% ../nbs/support/exercises.ipynb #8e2f69aa
+# %% ../nbs/support/exercises.ipynb #29aa8c98
 exercises['6.1'] = Exercise(
     right=math.log(37), praise='Right: ln 37. Each class has 1/37, and minus the log of that is the loss.', mistakes={
     'This is the logarithm to base 10. The loss uses the natural one.': math.log10(37),
     'This is the logarithm to base 2. The loss uses the natural one.': math.log2(37),
     'This is the probability of each class. The loss is minus its log.': 1 / 37,
-    'This is the log-likelihood. The loss has a minus, and is positive.': -math.log(37),
+    'This is the log-likelihood. The loss is minus that, so it is positive.': -math.log(37),
     'This is the number for ten classes.': math.log(10)})
+_far_apart = torch.tensor([[200., 0.], [0., 1.]]), torch.tensor([1, 1])
 exercises['6.2'] = Exercise(
-    right=F.cross_entropy, cases=_batches, praise='Right: log_softmax, choose, minus, mean.', mistakes={
-    'The log is missing: this is minus the mean probability, and a loss is not negative. log_softmax in place of softmax.': lambda x, target: F.nll_loss(F.softmax(x, 1), target),
+    right=F.cross_entropy, cases=_batches + (_far_apart,), praise='Right: log_softmax, choose, minus, mean.', mistakes={
+    'For the scores 200 and 0 and the second class as target, this is infinite, and the truth is 200: softmax rounds to 0 before the log is taken. log_softmax does both at once.': lambda x, target: F.nll_loss(F.softmax(x, 1).log(), target),
+    'This averages every row with every target. Pair them: range(len(x)) in place of the colon.': lambda x, target: -F.log_softmax(x, 1)[:, target].mean(),
+    'The log is missing: this is minus the mean probability, and a loss is never negative.': lambda x, target: F.nll_loss(F.softmax(x, 1), target),
     'The softmax is missing: raw scores were used as log-probabilities.': F.nll_loss,
     'One loss for each image: the mean is missing.': lambda x, target: F.cross_entropy(x, target, reduction='none'),
     'This is the sum over the batch. The loss is the mean.': lambda x, target: F.cross_entropy(x, target, reduction='sum'),
@@ -173,7 +185,7 @@ exercises['6.2'] = Exercise(
     'Softmax was taken twice.': lambda x, target: F.cross_entropy(F.softmax(x, 1), target)})
 _mixed = lambda t, c, e: ((1 - e) * F.one_hot(t, c) + e / c)
 exercises['6.3'] = Exercise(
-    right=_mixed, cases=((_six[1], 2, .1), (_five[1], 4, .2)), praise='Right: each row is still a set of probabilities.', mistakes={
+    right=_mixed, cases=((_six[1], 2, .1), (_five[1], 4, .2), (_square[1], 5, .1)), praise='Right: each row is still a set of probabilities.', mistakes={
     'The share was spread over the other classes only. It goes to all c classes alike, the target included.': lambda t, c, e: (1 - e) * F.one_hot(t, c) + e / (c - 1) * (1 - F.one_hot(t, c)),
     'The one-hot part must shrink to 1 - epsilon, or the rows add up to more than 1.': lambda t, c, e: F.one_hot(t, c) + e / c,
     'The one-hot part has shrunk, but nothing was spread: the rows add up to less than 1.': lambda t, c, e: (1 - e) * F.one_hot(t, c),
@@ -187,17 +199,20 @@ exercises['6.4'] = Exercise(
     'nll_loss of raw scores: it wants log-probabilities.': F.nll_loss,
     'A sigmoid is one function too many as well: cross_entropy wants the raw scores.': lambda x, target: F.cross_entropy(torch.sigmoid(x), target)})
 
-# %% ../nbs/support/exercises.ipynb #9207ba89
+# %% ../nbs/support/exercises.ipynb #bbd3d9dc
 _slope = lambda x, t: (F.softmax(x, 1) - F.one_hot(t, x.shape[1])) / len(t)
+_wide = _five[0], torch.tensor([2, 0, 1, 1, 1])  # without the last class
 exercises['7.1'] = Exercise(
-    right=_slope, cases=_batches, praise='Right: what the network said minus what is true, shared among n images.', mistakes={
-    'This is the gradient of the sum of the losses. The mean counts each image for one n-th.': lambda x, t: _slope(x, t) * len(t),
+    right=_slope, cases=_batches + (_wide,), praise='Right: what the network said minus what is true, shared among n images.', mistakes={
+    'This is the gradient of the sum of the losses. The mean gives each image the weight 1/n.': lambda x, t: _slope(x, t) * len(t),
     'The sign is wrong: this is the direction to go, downhill. The gradient points uphill.': lambda x, t: -_slope(x, t),
     'Nothing was subtracted: this is softmax / n.': lambda x, t: F.softmax(x, 1) / len(t),
     'This subtracts the number of the class from the whole row. It must be the one-hot target.': lambda x, t: (F.softmax(x, 1) - t[:, None]) / len(t),
+    'Softmax and target have the shapes (n, c) and (n,), which fit only by chance, and subtract the numbers of classes. It must be the one-hot target.': lambda x, t: (F.softmax(x, 1) - t) / len(t),
+    'Without the number of classes, one_hot counts only up to the largest class in this batch: give it x.shape[1].': lambda x, t: (F.softmax(x, 1) - F.one_hot(t)) / len(t),
     'This divides by all n times c numbers. The mean is over the n images.': lambda x, t: _slope(x, t) / x.shape[1]})
 exercises['7.2'] = Exercise(
-    right=lambda x, t, lr: x - lr * _slope(x, t), cases=tuple((x, t, 2.) for x, t in _batches), praise='Right: downhill, by lr times the slope.', mistakes={
+    right=lambda x, t, lr: x - lr * _slope(x, t), cases=tuple((x, t, 2.) for x, t in _batches + (_wide,)), praise='Right: downhill, by lr times the slope.', mistakes={
     'This goes uphill: the loss rises. Subtract the gradient.': lambda x, t, lr: x + lr * _slope(x, t),
     'The step size has no part in this.': lambda x, t, lr: x - _slope(x, t),
     'This is the gradient of the sum: the step is n times too large.': lambda x, t, lr: x - lr * len(t) * _slope(x, t),
@@ -211,21 +226,23 @@ exercises['7.3'] = Exercise(
     'This adds up the means of the batches.': lambda batches: sum(F.cross_entropy(x, t) for x, t in batches),
     'This is the sum over all images. Divide it by how many they are.': lambda batches: sum(F.cross_entropy(x, t, reduction='sum') for x, t in batches),
     'This divides the sum over all images by the number of batches.': lambda batches: sum(F.cross_entropy(x, t, reduction='sum') for x, t in batches) / len(batches),
+    'The top adds up means and the bottom counts images. Add up sums: reduction="sum".': lambda batches: sum(F.cross_entropy(x, t) for x, t in batches) / sum(len(t) for _, t in batches),
     'Only the last batch counts here.': lambda batches: F.cross_entropy(*batches[-1])})
 
-# %% ../nbs/support/exercises.ipynb #017d6dcc
+# %% ../nbs/support/exercises.ipynb #54944d32
 _images = torch.randint(256, (4, 28, 28), generator=_random, dtype=torch.uint8)
 exercises['8.1'] = Exercise(
-    right=lambda images: images[:, None].float() / 255, cases=((_images,),), praise='Right: what a convolution wants, from 0 to 1.', mistakes={
+    right=lambda images: images[:, None].float() / 255, cases=((_images,), (_images // 2,)), praise='Right: what a convolution wants, from 0 to 1.', mistakes={
     'These pixels go up to 255. Scale them to between 0 and 1.': lambda images: images[:, None].float(),
     'The axis of the channel is missing: a convolution wants (n, 1, 28, 28).': lambda images: images / 255,
     'The channel is on the last axis. PyTorch wants it on axis 1.': lambda images: images[..., None] / 255,
     'All pixels below 255 have become 0: // rounds down.': lambda images: (images[:, None] // 255).float(),
+    'This scales each batch by its own brightest pixel: the same grey would mean something else in the next batch. Divide by 255.': lambda images: images[:, None] / images.max(),
     'The largest pixel is 255, so 256 leaves white just below 1.': lambda images: images[:, None] / 256,
     'float64 takes twice the memory, and the weights of the network are float32: .float()': lambda images: images[:, None].double() / 255})
 exercises['8.2'] = Exercise(
     right=lambda x, target: (x.argmax(1) != target).sum().item(), cases=_batches, praise='Right.', mistakes={
-    'These are the right ones.': lambda x, target: (x.argmax(1) == target).sum().item(),
+    'This counts the right ones.': lambda x, target: (x.argmax(1) == target).sum().item(),
     'This is the share of mistakes. How many are they?': lambda x, target: (x.argmax(1) != target).float().mean().item(),
     'The right number, still in a tensor: .item() takes it out.': lambda x, target: (x.argmax(1) != target).sum(),
     'argmax(0) names an image for each class. The class of each image is argmax over axis 1.': lambda x, target: (x.argmax(0) != target).sum().item(),
@@ -238,16 +255,17 @@ exercises['8.3'] = Exercise(
     'This multiplies the logits by the temperature. Divide them.': lambda x, target, temperatures: min(temperatures, key=lambda t: F.cross_entropy(x * t, target).item()),
     'This is the temperature with the largest loss.': lambda x, target, temperatures: max(temperatures, key=lambda t: F.cross_entropy(x / t, target).item()),
     'No temperature changes which class wins, so the accuracy cannot choose: it gives the first of them. Compare the loss.': lambda x, target, temperatures: max(temperatures, key=lambda t: ((x / t).argmax(1) == target).float().mean().item()),
-    'This divides the loss by the temperature, so the highest looks best. Divide the logits.': lambda x, target, temperatures: min(temperatures, key=lambda t: F.cross_entropy(x, target).item() / t),
+    'This always takes the highest temperature. Did you divide the loss, in place of the logits?': lambda x, target, temperatures: min(temperatures, key=lambda t: F.cross_entropy(x, target).item() / t),
     'This is the smallest loss. Which temperature has it?': lambda x, target, temperatures: min(F.cross_entropy(x / t, target).item() for t in temperatures)})
 
-# %% ../nbs/support/exercises.ipynb #fae532cf
+# %% ../nbs/support/exercises.ipynb #3330f8dc
 exercises['mixed 1'] = Exercise(
-    right=1 / (1 + math.exp(-3)), praise='Right: the 100 cancels, and the sigmoid of 3 is .9526.', mistakes={
+    right=1 / (1 + math.exp(-3)), praise='Right: only the lead of 3 counts, and the sigmoid of 3 is .9526.', mistakes={
     'This is the confidence in the second class.': 1 / (1 + math.exp(3)),
-    'This is the sigmoid of 2, the first score alone. It must know about the second.': 1 / (1 + math.exp(-2)),
+    'This is the lead. The sigmoid turns it into a confidence.': 3.,
+    'These are shares of the scores themselves. Only their difference counts.': 102 / 201,
     'These are the odds, e to the difference. The confidence is odds / (1 + odds).': math.exp(3),
-    'This is the sigmoid of 102 alone, or nearly so. Only the difference of the scores counts.': 1.})
+    'This is the sigmoid of 102 alone. Only the difference of the scores counts.': 1.})
 exercises['mixed 2'] = Exercise(
     right=((4, 10), (4, 4), (4,)), praise='Right: rows, every combination, and pairs.', mistakes={
     'One of the three pairs rows with columns, one by one: it has one number for each row, not a square.': ((4, 10), (4, 4), (4, 4)),
@@ -259,7 +277,7 @@ exercises['mixed 3'] = Exercise(
     'This is the first class. The second was asked for.': .25,
     'This is the exponential of ln 3. Divide it by the sum of the row.': 3.,
     'These are shares of the scores, 0 and ln 3. Take their exponentials first.': 1.,
-    'This is 3 to 1, the odds turned over.': 1 / 3})
+    'These are the odds of the first class against the second, 1 to 3.': 1 / 3})
 _where = torch.randn(2, 4, 5, 3, generator=_random), torch.randint(3, (2, 4, 5), generator=_random)
 exercises['mixed 4'] = Exercise(
     right=lambda x, target: F.cross_entropy(x.movedim(-1, 1), target), cases=(_where,), praise='Right: the classes are on axis 1 now.', mistakes={
@@ -283,7 +301,7 @@ exercises['mixed 6'] = Exercise(
 _soft = tuple((x, F.softmax(-x, 1)) for x, _ in _batches)
 exercises['mixed 7'] = Exercise(
     right=lambda x, q: (F.softmax(x, 1) - q) / len(x), cases=_soft, praise='Right: what was said minus what is true, also when the truth is not one-hot.', mistakes={
-    'This is the gradient of the sum: the mean counts each row for one n-th.': lambda x, q: F.softmax(x, 1) - q,
+    'This is the gradient of the sum: the mean gives each row the weight 1/n.': lambda x, q: F.softmax(x, 1) - q,
     'The sign is wrong: the gradient points uphill.': lambda x, q: (q - F.softmax(x, 1)) / len(x),
     'This takes the likeliest class of the target for certain. Its probabilities can be subtracted as they are.': lambda x, q: (F.softmax(x, 1) - F.one_hot(q.argmax(1), x.shape[1])) / len(x),
     'Nothing was subtracted.': lambda x, q: F.softmax(x, 1) / len(x)})
@@ -294,15 +312,21 @@ exercises['mixed 8'] = Exercise(
     'With one column softmax is always 1 and the loss always 0, whatever the network says. Who competes with this score?': lambda x: x,
     'The columns have changed places: x is the score of class 1.': lambda x: torch.cat([x, torch.zeros_like(x)], 1),
     'These two differ by 2x, so the confidence is the sigmoid of 2x. It should be that of x.': lambda x: torch.cat([-x, x], 1),
+    'These are probabilities. cross_entropy takes a softmax itself and wants scores.': lambda x: torch.cat([1 - torch.sigmoid(x), torch.sigmoid(x)], 1),
     'x is a score, not a probability: 1 - x is not the score of the other class.': lambda x: torch.cat([1 - x, x], 1),
     'Two equal columns: each class would have one half, whatever x is.': lambda x: torch.cat([x, x], 1)})
 exercises['mixed 9'] = Exercise(
-    right=math.log(1 + 9 / math.e), praise='Right: ln(1 + 9/e), about 1.4612. Whoever sees a loss stay above that has a softmax too many.', mistakes={
+    right=math.log(1 + 9 / math.e), praise='Right: ln(1 + 9/e), about 1.4612. A loss on ten classes that levels off just above it, with a good accuracy, probably has a softmax too many.', mistakes={
     'That would be so if cross_entropy saw logits, which can lie infinitely far apart. These are 1 apart.': 0.,
     'This is the loss before any training, ln 10.': math.log(10),
     'This is the floor for two classes. Here nine others have the score 0.': math.log(1 + 1 / math.e),
+    'This is the logsumexp of the ten. Subtract the score of the target, which is 1.': math.log(9 + math.e),
     'The nine others have the score 0, so e to that is 1 for each of them, and for the target it is e.': math.log(9 + 1 / math.e)})
-exercises['mixed 10'] = Exercise(exercises['6.2'].right, exercises['6.2'].mistakes, _batches + ((torch.tensor([[300., -300.], [300., -300.]]), torch.tensor([0, 1])),), 'Right. Now train with it.')
+exercises['mixed 10'] = Exercise(exercises['6.2'].right, exercises['6.2'].mistakes | {
+    'One maximum for the whole batch: rows far below it become the log of 0. Each row needs its own.':
+        lambda x, target: F.nll_loss(x - x.max() - (x - x.max()).exp().sum(1, keepdim=True).log(), target),
+    'The exponential of 300 is infinity: subtract the maximum of the row before you take it.': lambda x, target: F.nll_loss(x - x.exp().sum(1, keepdim=True).log(), target)},
+    _batches + (_far_apart, (torch.tensor([[300., -300.], [-300., -300.]]), torch.tensor([0, 1]))), 'Right. Now train with it.')
 
 # %% ../nbs/support/exercises.ipynb #5b295c95
 def check(name:str,          # Which exercise: '2.1' is the first of lesson 2, 'mixed 3' the third of the mixed ones

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-# %% ../nbs/support/marking.ipynb #b4cbf31b
+# %% ../nbs/support/marking.ipynb #b4baaa87
 @dataclass(frozen=True)
 class Exercise:
     "A right answer, and the mistakes that people make instead."
@@ -19,6 +19,7 @@ class Exercise:
     mistakes:dict        # What to look at -> the wrong answer that calls for it, a value or a function
     cases:tuple=()       # For a function: what to try it on, a tuple of arguments for each try
     praise:str='Right.'  # What to say to a right answer
+    slopes:bool=False    # Compare the slopes at the first argument as well?
 
 # %% ../nbs/support/marking.ipynb #236ccde3
 @dataclass(frozen=True, repr=False)
@@ -73,7 +74,7 @@ def _difference(got, want):
     if math.isnan(got): return 'That is nan, not a number.'
     return '' if math.isclose(got, want, rel_tol=5e-3) else 'That is not it.'
 
-# %% ../nbs/support/marking.ipynb #5e585e6d
+# %% ../nbs/support/marking.ipynb #0b9cf6f0
 def _outcome(function, case):
     "What the function makes of these arguments, be it an error."
     arguments = copy.deepcopy(case)
@@ -82,15 +83,23 @@ def _outcome(function, case):
     if _difference(arguments, case): return _Raised('changed arguments', 'the function overwrites the tensors it is given, which others may still need.')
     return result
 
+def _with_slopes(function):
+    "The same function, with the slopes of its sum at the first argument beside its values."
+    def both(x, *others):
+        values = function(x, *others)
+        if not isinstance(values, Tensor): return values, torch.zeros_like(x)
+        return values, torch.autograd.grad(values.sum(), x)[0] if values.requires_grad else torch.zeros_like(x)
+    return both
+
 def _hint(exercise, answer):
     "What to look at; empty if the answer is right."
     unanswered = 'Not answered yet: put your own answer in place of the dots.'
     if answer is None or answer is ...: return unanswered
     if callable(answer) != bool(exercise.cases):
         return 'This is a function: give what it returns.' if callable(answer) else f'Give the function itself, by its name and without calling it; this is {_name(answer)}.'
-    outcomes = lambda f: [_outcome(f, case) for case in exercise.cases] if exercise.cases else [f]
+    outcomes = lambda f: [_outcome(_with_slopes(f) if exercise.slopes else f, case) for case in exercise.cases] if exercise.cases else [f]
     got = outcomes(answer)
-    if any(g is ... for g in got): return unanswered
+    if any(g is ... or isinstance(g, tuple) and g and g[0] is ... for g in got): return unanswered
     wrong = [_difference(g, w) for g, w in zip(got, outcomes(exercise.right))]
     if not any(wrong): return ''
     for hint, mistake in exercise.mistakes.items():
