@@ -195,7 +195,7 @@ def digit_learner(dls:DataLoaders,           # Batches of digits, from `digit_lo
 def train_digits(digits:Digits|None=None, # What to train on and what to validate on; None for all of the bundled ones
                  epochs:int=8,            # Times through the training images
                  lr:float=2e-2,           # Largest learning rate of the one-cycle schedule
-                 seed:int=0,              # The same seed gives the same network, on the same machine
+                 seed:int=0,              # The same seed gives the same network, on the same machine with the same number of threads
                  cbs:list|None=None,      # fastai callbacks, to watch the training or to change it
                 )->Learner:               # The trained learner
     "Train a `digit_cnn` to tell 3s from 7s, with a progress bar; sets the seeds of Python, NumPy and torch."
@@ -222,7 +222,7 @@ def count_mistakes(learn:Learner, # Its network gives two logits per image, or o
 def train_resnet18(folder:str|Path, # Images in train/3, train/7, valid/3, valid/7, as `save_images` writes them
                    epochs:int=1,    # Times through the training images
                    lr:float=.1,     # Largest learning rate of the one-cycle schedule
-                   seed:int=0,      # The same seed gives the same network, on the same machine
+                   seed:int=0,      # The same seed gives the same network, on the same machine with the same number of threads
                   )->Learner:       # The trained learner
     """The fastai book's best recipe for these digits, to compare with: resnet18 without pretraining.
 
