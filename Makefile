@@ -1,4 +1,6 @@
 # `make lab` to read and run the course, `make test` to check it. Each makes .venv itself when it is missing or stale.
+# How long PyTorch's threads wait for each other in a busy loop (Linux). By default so long that a training beside other work can take 30 times as long.
+export GOMP_SPINCOUNT ?= 10000
 PYTHON ?= python3
 PORT   ?= 8888
 ARGS   ?=
@@ -6,16 +8,24 @@ TRAIN  ?=
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test run sync bench docs pages clean
+.PHONY: help lab test test-slow test-all try run sync version bench docs pages clean
 
 help:  ## List these targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
 
 lab: .venv/.ready  ## Open the course in JupyterLab (PORT=8888, ARGS='--no-browser')
 	$(BIN)/jupyter lab --port=$(PORT) $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) nbs/index.ipynb
 
-test: .venv/.ready  ## Run every check (ARGS='-k wheel' picks some)
-	$(BIN)/python -m pytest $(ARGS)
+test: .venv/.ready  ## Check it, before each commit (ARGS='-k wheel' picks some)
+	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+test-slow: .venv/.ready  ## The rest: long trainings, every lesson in the browser, thousands of cases, a user's environment
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-all: test test-slow  ## Run every check
+
+try: .venv/.ready  ## Try it in another environment (ARGS='user', 'oldest' or 'nbdev3', and '--python python3.13' for another Python)
+	$(BIN)/python tools/environments.py $(ARGS)
 
 run: .venv/.ready  ## Run every lesson in a fresh Jupyter kernel (ARGS='nbs/02_softmax.ipynb' picks some, ARGS=--save keeps the outputs)
 	$(BIN)/python tools/run_lessons.py $(ARGS)
@@ -24,6 +34,10 @@ sync: .venv/.ready  ## After editing a notebook: export the modules, clean the n
 	$(BIN)/nbdev_export
 	$(BIN)/nbdev_clean
 	$(BIN)/python tools/write_readme.py
+
+version: .venv/.ready  ## Give the course a new version (ARGS=0.3.0), also in what the notebooks install on Colab
+	$(BIN)/python tools/set_version.py $(ARGS)
+	$(MAKE) sync
 
 bench: .venv/.ready  ## Our loss against PyTorch's: time and memory (ARGS='--rows 64 --classes 10' picks sizes; draws bench.png); our recipe against the book's (TRAIN='--seeds 5 6')
 	$(BIN)/python tools/bench.py $(ARGS)

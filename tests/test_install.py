@@ -1,19 +1,8 @@
 "What is built installs and works away from the repo, and `make lab` serves the lessons."
-import json, os, shutil, signal, socket, subprocess, sys, time, urllib.request, venv, zipfile
+import json, os, shutil, signal, socket, subprocess, sys, time, urllib.request, zipfile
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
-    "The wheel, built from the sdist, built from a copy of the sources."
-    source = tmp_path_factory.mktemp('source')/'repo'
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns('.venv', '.git', 'build', 'dist', '*.egg-info', '__pycache__'))
-    subprocess.run([sys.executable, '-m', 'build', '--outdir', source/'dist', source], check=True, stdout=subprocess.DEVNULL)
-    return next((source/'dist').glob('*.whl'))
 
 
 def test_wheel_carries_data_and_licences(wheel):
@@ -28,22 +17,20 @@ def test_wheel_pins_nothing_of_fastai(wheel):
     assert any('fastai' in n for n in needs) and not any('fastcore' in n or '<' in n for n in needs)
 
 
-def test_wheel_works_in_a_new_venv(wheel, tmp_path):
-    "With the newest fastai that pip finds, the data loads, the facts hold, and a network trains."
-    venv.create(tmp_path/'venv', with_pip=True)
-    python = tmp_path/'venv'/'bin'/'python'
-    env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
-    subprocess.run([python, '-m', 'pip', 'install', '--quiet', wheel], check=True, cwd=tmp_path, env=env)
+def test_wheel_works(with_wheel, tmp_path):
+    "Away from the repo the package is the wheel's, its data loads, and the facts hold."
     shutil.copy(ROOT/'tests'/'test_facts.py', tmp_path/'facts.py')
-    facts = subprocess.run([python, 'facts.py'], cwd=tmp_path, env=env, capture_output=True, text=True)
+    facts = subprocess.run([sys.executable, 'facts.py'], cwd=tmp_path, env=with_wheel, capture_output=True, text=True)
     assert facts.stdout.strip() == 'all facts hold', facts.stderr
-    code = ('import xent_course, fastai; from xent_course.mnist import hold_out, load_digits, train_digits;'
-            'learn = train_digits(hold_out(load_digits()), epochs=1); print(xent_course.__file__, fastai.__version__, learn.validate()[1])')
-    trained = subprocess.run([python, '-c', code], cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert trained.returncode == 0, trained.stderr
-    file, version, accuracy = trained.stdout.split()[-3:]
-    assert file.startswith(str(tmp_path)) and float(accuracy) > .98, f'fastai {version}: {trained.stdout}'
-    shutil.rmtree(tmp_path/'venv')
+    where = subprocess.run([sys.executable, '-c', 'import xent_course; print(xent_course.__file__)'], cwd=tmp_path, env=with_wheel, capture_output=True, text=True)
+    assert where.stdout.startswith(with_wheel['PYTHONPATH'])
+
+
+def test_make_bounds_busy_waiting():
+    "What `make lab` starts, kernels included, inherits it."
+    quiet = {name: value for name, value in os.environ.items() if name != 'GOMP_SPINCOUNT'}
+    said = subprocess.run(['make', '--no-print-directory', '--eval', 'spins: ; @echo $$GOMP_SPINCOUNT', 'spins'], cwd=ROOT, env=quiet, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == '10000'
 
 
 def test_make_lab_serves_the_lessons(tmp_path):
@@ -59,11 +46,11 @@ def test_make_lab_serves_the_lessons(tmp_path):
     assert {'index.ipynb', '01_sigmoid_diff.ipynb', '08_mnist_3_vs_7.ipynb'} <= names
 
 
-def get_json(url, seconds=60):
+def get_json(url, seconds=300):
     "What `url` answers, once there is a server; raises OSError when it does not answer in time."
     end = time.time() + seconds
     while True:
-        try: return json.load(urllib.request.urlopen(url, timeout=5))
+        try: return json.load(urllib.request.urlopen(url, timeout=60))
         except OSError:
             if time.time() > end: raise
             time.sleep(.5)

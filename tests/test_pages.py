@@ -1,5 +1,5 @@
 "The lessons as web pages without Jupyter, served from this machine, in a real browser."
-import re, sys
+import re
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT/'tools'))
 from pages import write_pages
 from run_lessons import lessons
 
@@ -33,9 +32,9 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture
-def open_page(browser, site):
+def open_page(open_tab, site):
     "Opens a page, and afterwards asserts that its console was quiet and that it asked for nothing from elsewhere."
-    page, complaints = browser.new_page(viewport={'width': 1000, 'height': 1000}), []
+    page, complaints = open_tab(width=1000, height=1000), []
     page.on('console', lambda message: message.type in ('error', 'warning') and complaints.append(message.text))
     page.on('pageerror', lambda error: complaints.append(str(error)))
     page.on('request', lambda request: request.url.startswith((site, 'data:')) or complaints.append(f'asks for {request.url}'))

@@ -1,4 +1,5 @@
 "Random shapes, dtypes, arguments and extremes: our functions and torch's agree, or ours is nearer to float64."
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, assume, given, settings, strategies as st
@@ -14,7 +15,16 @@ from xent_course.softmax import softmax
 
 FLOATS = torch.float16, torch.bfloat16, torch.float32, torch.float64
 INF = float('inf')
-many = lambda n: settings(max_examples=n, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+CALM = dict(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+
+def holds(n, *cases):
+    "Makes a test of a property: on a tenth of `n` cases, and in the slow part on all."
+    def make_test(check):
+        @pytest.mark.parametrize('count', [n // 10, pytest.param(n, marks=pytest.mark.slow)])
+        def test(count): settings(max_examples=count, **CALM)(given(*cases)(check))()
+        return test
+    return make_test
 
 
 @st.composite
@@ -46,30 +56,26 @@ def losses(draw, dtypes=FLOATS, soft=None):
     return x, target, kwargs
 
 
-@many(3000)
-@given(losses())
+@holds(3000, losses())
 def test_cross_entropy(case):
     x, target, kwargs = case
     check_agreement(cross_entropy, F.cross_entropy, x, (target,), kwargs)
 
 
-@many(300)
-@given(losses())
+@holds(300, losses())
 def test_loss_object(case):
     x, target, kwargs = case
     assert_close(CrossEntropyLoss(**kwargs)(x, target), cross_entropy(x, target, **kwargs), equal_nan=True)
 
 
-@many(1500)
-@given(losses(soft=False))
+@holds(1500, losses(soft=False))
 def test_nll_loss(case):
     x, target, kwargs = case
     kwargs.pop('label_smoothing')
     check_agreement(nll_loss, F.nll_loss, x, (target,), kwargs)
 
 
-@many(1500)
-@given(scores(), st.data())
+@holds(1500, scores(), st.data())
 def test_softmaxes(case, data):
     x, _ = case
     dim = data.draw(st.integers(-x.ndim, x.ndim - 1))
@@ -77,8 +83,7 @@ def test_softmaxes(case, data):
         check_agreement(ours, theirs, x, (dim,))
 
 
-@many(300)
-@given(scores(), st.floats(-100, 100), st.data())
+@holds(300, scores(), st.floats(-100, 100), st.data())
 def test_promises(case, shift, data):
     "Probabilities lie between 0 and 1 and add up to 1; a shift of float64 scores changes nothing but logsumexp."
     x, _ = case
@@ -92,8 +97,7 @@ def test_promises(case, shift, data):
     assert_close(logsumexp(x + shift, dim), logsumexp(x, dim) + shift, rtol=1e-7, atol=1e-7)
 
 
-@many(300)
-@given(losses(dtypes=(torch.float64,), soft=False))
+@holds(300, losses(dtypes=(torch.float64,), soft=False))
 def test_gradient_formula(case):
     "The gradient of each loss is softmax minus one-hot; its rows add up to 0, and the loss is at least 0."
     x, target, _ = case

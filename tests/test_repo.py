@@ -1,8 +1,13 @@
-"What is generated from the notebooks is up to date: modules, README, cleaned notebooks."
-import shutil, subprocess, sys
+"What is generated from the notebooks is up to date: modules, README, cleaned notebooks. And what they hold travels: links, versions, outputs."
+import re, shutil, subprocess, sys
 from pathlib import Path
 
+import nbformat
 import pytest
+
+from environments import settings
+from run_lessons import lessons
+from set_version import TAGGED, set_version
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ['nbs', 'xent_course', 'index_files', 'settings.ini', 'pyproject.toml', 'README.md', 'tools']
@@ -42,3 +47,57 @@ def test_no_trace_of_a_machine():
     signs = ['/home/', '/Users/', '/root/', 'site-packages', str(ROOT)]
     found = [f'{name}: {sign}' for name, text in texts.items() for sign in signs if sign in text]
     assert texts and not found, found
+
+
+VERSION = settings()['version']
+NOTEBOOKS = {path.relative_to(ROOT/'nbs').as_posix(): nbformat.read(path, as_version=4) for path in lessons()}
+named = pytest.mark.parametrize('name', NOTEBOOKS)
+
+
+def sources(name, kind): return [cell.source for cell in NOTEBOOKS[name].cells if cell.cell_type == kind]
+
+
+@named
+def test_links_lead_somewhere(name):
+    "A link is to a file of the repo beside the notebook, to a place within it, or to the web. There to this very version of this very file, where it is ours."
+    links = [link for text in sources(name, 'markdown') for link in re.findall(r'\]\(([^)\s]+)', text)]
+    for link in links:
+        if not re.match('https?:|#', link): assert (ROOT/'nbs'/name).parent.joinpath(link).is_file(), link
+        if blob := re.search(r'xent_course/blob/([^/]+)/(.+)', link): assert blob[1] == f'v{VERSION}' and (ROOT/blob[2]).is_file(), link
+    assert not re.search(r'!\[|<img', ''.join(sources(name, 'markdown'))), 'a picture that stays behind when the notebook travels: draw it in a cell'
+    if not name.startswith(('support', 'index')): assert any(f'/blob/v{VERSION}/nbs/{name}' in link for link in links), 'no way to Colab'
+
+
+@named
+def test_colab_installs_this_version(name):
+    cells = [text for text in sources(name, 'code') if 'google.colab' in text]
+    if name.startswith('support'): return
+    cell, = cells
+    assert cell.startswith('#| hide\n#| eval: false\n') and 'enable_custom_widget_manager()' in cell
+    assert re.findall(r'%pip install .*', cell) == [f'%pip install -q git+https://github.com/xent-course/xent_course@v{VERSION}']
+
+
+@named
+def test_outputs_are_light(name):
+    "No state of widgets, which would carry their scripts once more, no place of one that lives no longer, and the panel's script once at most."
+    nb = NOTEBOOKS[name]
+    outputs = [output.get('data', {}) for cell in nb.cells for output in cell.get('outputs', [])]
+    assert 'widgets' not in nb.metadata and not any('application/vnd.jupyter.widget-view+json' in data for data in outputs), f'make run ARGS="--save nbs/{name}"'
+    assert sum('logits-panel-waiting' in data.get('text/html', '') for data in outputs) <= 1
+
+
+@named
+def test_no_cell_judges_a_time(name):
+    assert not re.findall(r'^.*\bassert\b.*(?:seconds|perf_counter|time\.time|rates?\b).*$', '\n'.join(sources(name, 'code')), flags=re.M)
+
+
+def test_version_is_the_same_everywhere(copy, tmp_path):
+    tracked = [ROOT/'CITATION.cff', ROOT/'README.md', *lessons()]
+    assert f'version: {VERSION}\n' in tracked[0].read_text(encoding='utf-8')
+    found = [tag for path in tracked[1:] for _, tag in TAGGED.findall(path.read_text(encoding='utf-8'))]
+    assert len(found) > 30 and set(found) == {f'v{VERSION}'}
+    shutil.copy(ROOT/'CITATION.cff', copy)
+    set_version(copy, '12.34.56')
+    changed = [path.read_text(encoding='utf-8') for path in (copy/'settings.ini', copy/'CITATION.cff', *(copy/'nbs').rglob('*.ipynb'))]
+    assert not any(f'v{VERSION}' in text for text in changed) and all('12.34.56' in text for text in changed[:2])
+    with pytest.raises(ValueError, match='three numbers'): set_version(copy, 'v3')

@@ -1,7 +1,7 @@
 "What our cross_entropy costs next to torch's: time and peak memory over a grid of sizes, each pair measured in turn in one run."
 import argparse, gc, re, subprocess, sys, time
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 import matplotlib
 import torch
@@ -31,14 +31,14 @@ def seconds(run, loss, x, t):
 
 
 def time_ratio(run, x, t, budget):
-    "The median of ours / torch's over pairs of calls in alternating order, at least 7 of them; and torch's median time."
+    "Ours / torch's over pairs of calls in alternating order, at least 7 of them: lower quartile, median, upper quartile; and torch's median time."
     pairs, end = [], time.perf_counter() + budget
     for loss in cross_entropy, F.cross_entropy: run(loss, x, t)
     while len(pairs) < 7 or (time.perf_counter() < end and len(pairs) < 2000):
         order = [cross_entropy, F.cross_entropy] if len(pairs) % 2 else [F.cross_entropy, cross_entropy]
         taken = {loss: seconds(run, loss, x, t) for loss in order}
         pairs.append((taken[cross_entropy] / taken[F.cross_entropy], taken[F.cross_entropy]))
-    return median(ratio for ratio, _ in pairs), median(s for _, s in pairs)
+    return quantiles((ratio for ratio, _ in pairs), n=4), median(s for _, s in pairs)
 
 
 def peak_bytes(loss, x, t):
@@ -53,14 +53,20 @@ def peak_bytes(loss, x, t):
     return peak
 
 
+def batch(n, c):
+    "Random scores, shape (n, c), and targets, shape (n,)."
+    torch.manual_seed(0)
+    return torch.randn(n, c, requires_grad=True), torch.randint(c, (n,))
+
+
 def measure(n, c, budget):
     "One cell of the grid."
-    torch.manual_seed(0)
-    x, t = torch.randn(n, c, requires_grad=True), torch.randint(c, (n,))
+    x, t = batch(n, c)
     fwd, _ = time_ratio(forward, x, t, budget)
     both, torch_seconds = time_ratio(forward_backward, x, t, budget)
     memory = [peak_bytes(loss, x, t) for loss in (cross_entropy, F.cross_entropy)]
-    return dict(n=n, c=c, forward=fwd, both=both, torch_ms=torch_seconds * 1e3, memory=memory[0] / memory[1], torch_mb=memory[1] / 2**20)
+    return dict(n=n, c=c, forward=fwd[1], both=both[1], spread=dict(forward=fwd[::2], both=both[::2]),
+                torch_ms=torch_seconds * 1e3, memory=memory[0] / memory[1], torch_mb=memory[1] / 2**20)
 
 
 def draw(cells, path):
@@ -97,10 +103,11 @@ def main():
     sizes = sorted(((n, c) for n in args.rows for c in args.classes), key=lambda size: size[0] * size[1])
     cells = [measure(n, c, args.budget) for n, c in tqdm(sizes, unit='cell')]
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}, float32, mean over random scores\n\n"
-          "                 ours / torch's                        torch's own\n"
-          " rows classes   forward  forward+backward  memory   forward+backward    peak memory")
+          "                 ours / torch's: median of pairs [quartiles]           torch's own\n"
+          " rows classes             forward     forward+backward  memory   forward+backward    peak memory")
     for cell in cells:
-        print(f"{cell['n']:5} {cell['c']:7} {cell['forward']:9.2f} {cell['both']:17.2f} {cell['memory']:7.2f} {cell['torch_ms']:15.3f} ms {cell['torch_mb']:11.2f} MB")
+        ratios = {key: f"{cell[key]:.2f} [{low:.2f}, {high:.2f}]" for key, (low, high) in cell['spread'].items()}
+        print(f"{cell['n']:5} {cell['c']:7} {ratios['forward']:>19} {ratios['both']:>20} {cell['memory']:7.2f} {cell['torch_ms']:15.3f} ms {cell['torch_mb']:11.2f} MB")
     for name, some in ('all', cells), (f'rows × classes ≥ {LARGE:,}', [cell for cell in cells if cell['n'] * cell['c'] >= LARGE]):
         if some: print(f"\n{name}: " + ', '.join(f"{key} median {median(cell[key] for cell in some):.2f}, largest {max(cell[key] for cell in some):.2f}" for key in ('forward', 'both', 'memory')))
     large = [cell for cell in cells if cell['n'] * cell['c'] >= LARGE]

@@ -1,5 +1,5 @@
 "Run notebooks from top to bottom, each in a fresh Jupyter kernel, and say how each one went."
-import argparse, sys, time
+import argparse, os, shutil, sys, tempfile, time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +32,8 @@ def lessons():
                   key=lambda p: (len(p.parts), p.stem != 'index', p))
 
 
-def run_lesson(path, timeout=900, on_cell=lambda: None):
-    "Run the notebook at `path` in a fresh kernel; `on_cell` is called before each cell."
+def run_lesson(path, env=None, timeout=3600, on_cell=lambda: None):
+    "Run the notebook at `path` in a fresh kernel, with the environment `env` if given; `on_cell` is called before each cell."
     nb = nbformat.read(path, as_version=4)
     current = 0
 
@@ -42,16 +42,28 @@ def run_lesson(path, timeout=900, on_cell=lambda: None):
         current = cell_index
         on_cell()
 
-    client = NotebookClient(nb, timeout=timeout, kernel_name='python3', on_cell_start=started,
+    client = NotebookClient(nb, timeout=timeout, kernel_name='python3', on_cell_start=started, store_widget_state=False,
                             resources={'metadata': {'path': str(path.parent)}})
     start, problem = time.time(), ''
-    try: client.execute()
+    try: client.execute(env=dict(os.environ if env is None else env))
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as e:
         error = next((o for o in nb.cells[current].get('outputs', []) if o.output_type == 'error'), None)
         name = f'{error.ename}: {error.evalue}' if error else f'{type(e).__name__}'
         first = name.splitlines()[0] if name.splitlines() else name
         problem = f'cell {current + 1} of {len(nb.cells)} failed: {first}\n\n{nb.cells[current].source}\n\n{e}'
     return Run(path, nb, time.time() - start, problem)
+
+
+def run_alone(path, **kwargs):
+    "Run the notebook at `path` in an empty folder, as whoever was given that one file does."
+    with tempfile.TemporaryDirectory() as folder: return run_lesson(Path(shutil.copy(path, folder)), **kwargs)
+
+
+def save(run):
+    "Write a notebook with its outputs, but without the places of its widgets: these live no longer than their kernel, and pages show what stands beside them."
+    for cell in run.notebook.cells:
+        for output in cell.get('outputs', []): output.get('data', {}).pop('application/vnd.jupyter.widget-view+json', None)
+    nbformat.write(run.notebook, run.path)
 
 
 def tagged_output(nb, tag):
@@ -66,7 +78,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('notebooks', nargs='*', type=Path, help='which ones (default: all)')
     parser.add_argument('--save', action='store_true', help='write the outputs into the notebooks')
+    parser.add_argument('--alone', action='store_true', help='run each in an empty folder')
     args = parser.parse_args()
+    if args.save and args.alone: parser.error('--save writes where a notebook lies, and --alone runs a copy: choose one')
 
     paths = [p.resolve() for p in args.notebooks] or lessons()
     missing = [str(p) for p in paths if not p.is_file()]
@@ -75,9 +89,9 @@ def main():
     with tqdm(total=sum(len(nbformat.read(p, as_version=4).cells) for p in paths), unit='cell') as bar:
         for path in paths:
             bar.set_description(path.stem)
-            run = run_lesson(path, on_cell=bar.update)
+            run = (run_alone if args.alone else run_lesson)(path, on_cell=bar.update)
             runs.append(run)
-            if args.save and not run.problem: nbformat.write(run.notebook, path)
+            if args.save and not run.problem: save(run)
 
     width = max(len(r.path.stem) for r in runs)
     print(f"\n{'lesson':{width}}  seconds  result")
@@ -86,7 +100,7 @@ def main():
         next(filter(None, (tagged_output(r.notebook, 'accuracy') for r in runs)), '')
     if accuracy: print(f'\n{accuracy}')
     failed = [r for r in runs if r.problem]
-    for r in failed: print(f"\n{'-' * 80}\n{r.path.relative_to(ROOT)}: {r.problem}", file=sys.stderr)
+    for r in failed: print(f"\n{'-' * 80}\n{r.path.name}: {r.problem}", file=sys.stderr)
     return 1 if failed else 0
 
 
