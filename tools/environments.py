@@ -73,7 +73,7 @@ def nbdev3(python, folder):
     python = new_environment(python, folder, 'nbdev>=3', *settings()['requirements'].split(), *needs)
     run('git', 'init', '--quiet', cwd=repo)
     run(python.parent/'nbdev-migrate-config', cwd=repo)
-    run(python.parent/'nbdev-test', '--do_print', '--n_workers', '0', cwd=repo)
+    run(python.parent/'nbdev-test', '--do-print', '--n-workers', '0', cwd=repo)
 
 
 def main():
@@ -83,7 +83,9 @@ def main():
     parser.add_argument('kind', choices=kinds)
     parser.add_argument('--python', default=sys.executable, help='which Python to make it of (default: this one)')
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder: kinds[args.kind](args.python, Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        try: kinds[args.kind](args.python, Path(folder))
+        except subprocess.CalledProcessError as e: sys.exit(f'{args.kind}: {e}')
     print(f'{args.kind}: all well')
 
 
