@@ -3,7 +3,6 @@ import argparse, configparser, os, re, shutil, subprocess, sys, tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RUNNER = ['nbclient', 'nbformat', 'ipykernel', 'tqdm']  # what tools/run_lessons.py needs
 TRAIN = ('from xent_course.mnist import count_mistakes, hold_out, load_digits, train_digits\n'
          'mistakes = count_mistakes(train_digits(hold_out(load_digits()), epochs=1))\n'
          'print(f"\\none epoch: {mistakes} mistakes on 2,000 held-out digits")\n'
@@ -35,6 +34,11 @@ def settings():
     return ini['DEFAULT']
 
 
+def runner():
+    "What tools/run_lessons.py needs."
+    return [need for need in settings()['dev_requirements'].split() if re.match('nbclient|nbformat|ipykernel|tqdm', need)]
+
+
 def new_environment(python, folder, *packages):
     "A virtual environment of `python` with these packages; gives its Python."
     run(python, '-m', 'venv', folder/'venv', cwd=folder)
@@ -55,13 +59,13 @@ def spine(): return sorted((ROOT/'nbs').glob('0[1-7]*.ipynb'))
 
 def user(python, folder):
     "Whoever installs the package: the newest of all that it needs, and no development tools."
-    use(new_environment(python, folder, build_wheel(folder), *RUNNER), folder, spine())
+    use(new_environment(python, folder, build_wheel(folder), *runner()), folder, spine())
 
 
 def oldest(python, folder):
     "The oldest PyTorch and fastai that settings.ini allows, with the comparisons with PyTorch."
     bounds = [need.replace('>=', '==') for need in settings()['requirements'].split() if '>=' in need]
-    python = new_environment(python, folder, build_wheel(folder), *bounds, *RUNNER, 'pytest', 'hypothesis', 'expecttest')
+    python = new_environment(python, folder, build_wheel(folder), *bounds, *runner(), 'pytest', 'hypothesis', 'expecttest')
     run(python, '-m', 'pytest', *(ROOT/'tests'/f'test_{name}.py' for name in ('parity', 'properties')), cwd=folder)
     use(python, folder, [*spine(), ROOT/'nbs'/'support'/'errors.ipynb'])
 

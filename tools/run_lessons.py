@@ -32,7 +32,7 @@ def lessons():
                   key=lambda p: (len(p.parts), p.stem != 'index', p))
 
 
-def run_lesson(path, env=None, timeout=3600, on_cell=lambda: None):
+def run_lesson(path, env=None, timeout=1800, on_cell=lambda: None):
     "Run the notebook at `path` in a fresh kernel, with the environment `env` if given; `on_cell` is called before each cell."
     nb = nbformat.read(path, as_version=4)
     current = 0
