@@ -1,14 +1,13 @@
 "The benchmarks run, and our loss needs no more memory than torch's where it matters. What they say of time is theirs to print: no test judges it."
-import importlib.util, re, subprocess, sys
+import re, subprocess, sys
 from pathlib import Path
 
 import pytest
 import torch
 
+import bench
+
 ROOT = Path(__file__).resolve().parent.parent
-spec = importlib.util.spec_from_file_location('bench', ROOT/'tools'/'bench.py')
-bench = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(bench)
 
 
 @pytest.mark.slow

@@ -5,10 +5,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from run_lessons import spine
 from xent_course.exercises import exercises
 
 NBS = Path(__file__).resolve().parent.parent/'nbs'
-SPINE = sorted(NBS.glob('0*.ipynb'))
+SPINE = spine()
 FURTHER = sorted((NBS/'further').glob('*.ipynb'))
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-ROOT = Path(__file__).resolve().parent.parent
 from pages import write_pages
 from run_lessons import lessons
 
+ROOT = Path(__file__).resolve().parent.parent
 PAGES = [path.relative_to(ROOT/'nbs').with_suffix('').as_posix() for path in lessons()]
 
 

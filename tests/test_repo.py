@@ -101,7 +101,7 @@ def test_no_cell_judges_a_time(name):
     assert not re.findall(r'^.*\bassert\b.*(?:seconds|perf_counter|time\.time|rates?\b).*$', '\n'.join(sources(name, 'code')), flags=re.M)
 
 
-def test_version_is_the_same_everywhere(copy, tmp_path):
+def test_version_is_the_same_everywhere(copy):
     tracked = [ROOT/'CITATION.cff', ROOT/'README.md', *lessons()]
     assert f'version: {VERSION}\n' in tracked[0].read_text(encoding='utf-8')
     found = [tag for path in tracked[1:] for _, tag in TAGGED.findall(path.read_text(encoding='utf-8'))]

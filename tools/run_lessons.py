@@ -32,6 +32,11 @@ def lessons():
                   key=lambda p: (len(p.parts), p.stem != 'index', p))
 
 
+def spine():
+    "The lessons of the spine."
+    return [path for path in lessons() if path.parent == ROOT/'nbs' and path.stem != 'index']
+
+
 def run_lesson(path, env=None, timeout=1800, on_cell=lambda: None):
     "Run the notebook at `path` in a fresh kernel, with the environment `env` if given; `on_cell` is called before each cell."
     nb = nbformat.read(path, as_version=4)
