@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from test_parity import check_agreement
 from xent_course.cross_entropy import CrossEntropyLoss, cross_entropy
 from xent_course.gradient import cross_entropy_grad
-from xent_course.indexing import class_axis
+from xent_course.checks import class_axis
 from xent_course.log_softmax import log_softmax, logsumexp
 from xent_course.nll import nll_loss
 from xent_course.softmax import softmax

@@ -12,7 +12,7 @@ from typing import Callable
 import torch
 from torch import Tensor
 from .cross_entropy import cross_entropy
-from .indexing import class_axis
+from .checks import class_axis
 from .log_softmax import logsumexp
 
 # %% ../nbs/further/01_break_it.ipynb #89b77c3e

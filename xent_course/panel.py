@@ -71,31 +71,40 @@ class LogitsPanel(anywidget.AnyWidget):
                 f'mount({json.dumps(state)}, {json.dumps(str(self._css))});\n</script>')
 
 # %% ../nbs/support/panel.ipynb #c3d8eb43
+def _arrows(ax, gradient):
+    "Write each number of the gradient, under an arrow that points where training moves the logit: the other way."
+    for k, g in enumerate(gradient.tolist()):
+        if abs(g) > 1e-3: ax.annotate('', (-g, k), (0, k), arrowprops=dict(arrowstyle='-|>', color=colors.gradient, lw=4, shrinkA=0, shrinkB=0))
+        ax.annotate(f'{g:.4f}', (0, k), xytext=(0, 9), textcoords='offset points', ha='center')
+    ax.axvline(0, color='black', lw=1)
+    ax.set(title='gradient: p − one-hot', ylim=(len(gradient) - .4, -.6), xlim=(-1.1, 1.1), xticks=[], yticks=[], xlabel='arrow: where training goes')
+
 def _picture(panel):
     "Draw the row as it is now; gives the figure and its description."
     (scores, target), upto = panel.row(), _stages.index(panel.upto)
     names, t, pair = panel.names[:len(panel.logits)], panel.target, upto == 0
-    p, loss, slope = softmax(scores)[0], cross_entropy(scores, target).item(), cross_entropy_grad(scores, target)[0]
+    p, loss, gradient = softmax(scores)[0], cross_entropy(scores, target).item(), cross_entropy_grad(scores, target)[0]
     marked = [colors.target if upto >= 2 and k == t else colors.first for k in range(len(p))]
-    bars = [('score', scores[0], [colors.first] * len(p))]
+    bars = [('score' if pair else 'logit', scores[0], [colors.first] * len(p))]
     if not pair: bars.append(('probability', p, marked))
-    if upto == 6: bars.append(('slope: p − one-hot', slope, [colors.slope] * len(p)))
     with look():
         fig = Figure(figsize=(10, 1.8 + .45 * len(p)), layout='constrained')
         fig.suptitle('The panel at its start')
-        axes = fig.subplots(1, len(bars) + (pair or upto >= 4), squeeze=False)[0]
+        axes = fig.subplots(1, len(bars) + (upto == 6) + (pair or upto >= 4), squeeze=False)[0]
         for ax, (title, values, color) in zip(axes, bars):
             ax.barh(names, values, color=color, height=.6)
             for k, v in enumerate(values): ax.annotate(f'{v:.4f}', (max(v, 0), k), xytext=(4, 0), textcoords='offset points', va='center')
             ax.axvline(0, color='black', lw=1)
             low, high = min(0, values.min().item()), max(0, values.max().item())
             ax.set(title=title, ylim=(len(p) - .4, -.6), xlim=(low - .1 * (high - low), high + .45 * (high - low)), xticks=[])
+        if upto == 6: _arrows(axes[2], gradient)
         if pair or upto >= 4:
             x = torch.linspace(-8, 8, 101) if pair else torch.linspace(.0025, 1, 200)
             y, dot = (sigmoid(x), ((scores[0, 0] - scores[0, 1]).item(), p[0].item())) if pair else (-x.log(), (p[t].item(), loss))
             axes[-1].plot(x, y)
             axes[-1].plot(*dot, 'o', color=colors.target, markersize=9, markeredgecolor='black')
             axes[-1].set(xlabel='difference of the scores' if pair else 'probability of the target', title=f'sigmoid: {dot[1]:.4f}' if pair else f'−ln p: {dot[1]:.4f}')
+    if upto == 6: bars.append(('gradient: p − one-hot', gradient, None))
     said = '; '.join(f"{title} " + ', '.join(f'{v:.4f}' for v in values) for title, values, _ in bars)
     end = f'; the confidence in {names[0]} is {p[0]:.4f}' if pair else f'; the loss is {loss:.4f}' if upto >= 4 else ''
     return fig, f"The panel at its start, for the classes {', '.join(names)}: {said}{end}."
@@ -105,7 +114,7 @@ def show_panel(logits:Tensor|list,  # One score for each of 2 to 5 classes, shap
                target:Tensor|int=0, # The class that is right, from 0 to c - 1
                upto:str='gradient', # The last step to show: 'sigmoid', 'softmax', 'target', 'nll', 'log', 'loss' or 'gradient'
               )->LogitsPanel:       # The panel, to read its `row` later
-    "Show the panel, and below it a picture of it for pages that run nothing; raises TraitError on numbers that can't be shown."
+    "Show the panel, and a picture of it for pages that run nothing; raises TraitError on numbers that can't be shown."
     panel = LogitsPanel(logits, target, upto)
     display(panel)
     show_figure(*_picture(panel))

@@ -27,7 +27,7 @@ function slider(label, min, max, step, onInput) {
   return input;
 }
 
-function arrow(v) { // from the middle, right if the slope is positive
+function arrow(v) { // from the middle to where training moves a logit whose gradient is -v
   const end = 50 + 45 * v, head = Math.sign(v) * Math.min(7, Math.abs(45 * v));
   return element('svg:svg', { viewBox: '0 0 100 20', class: 'logits-panel-arrow', 'aria-hidden': 'true' },
     element('svg:line', { x1: 50, x2: 50, y1: 1, y2: 19, class: 'axis' }),
@@ -62,7 +62,8 @@ export function render({ model, el }) {
   let rows = [];
 
   const body = element('tbody');
-  const heads = ['class', 'score', ...(pair ? [] : ['probability']), ...(shows('target') ? ['target'] : []), ...(shows('gradient') ? ['slope: p − one-hot'] : [])];
+  const score = pair ? 'score' : 'logit';
+  const heads = ['class', score, ...(pair ? [] : ['probability']), ...(shows('target') ? ['target'] : []), ...(shows('gradient') ? ['gradient: p − one-hot'] : [])];
   const table = element('table', {}, element('thead', {}, element('tr', {}, ...heads.map(h => element('th', { scope: 'col' }, h)))), body);
   const picture = element('div', { class: 'logits-panel-picture' });
   const reading = element('p', { class: 'logits-panel-reading', 'aria-live': 'polite' });
@@ -72,7 +73,7 @@ export function render({ model, el }) {
     const input = slider(label, min, max, step, value => set({ [name]: value })), value = element('output');
     return { node: element('label', {}, `${label} `, input, value), draw: () => { input.value = model.get(name); value.textContent = model.get(name).toFixed(1); } };
   }
-  const controls = [control('shift', 'shift all scores by', -10, 10, .5), ...(pair ? [] : [control('temperature', 'temperature', .2, 5, .1)])];
+  const controls = [control('shift', `shift all ${score}s by`, -10, 10, .5), ...(pair ? [] : [control('temperature', 'temperature', .2, 5, .1)])];
 
   function button(label, description, onClick) {
     const node = element('button', { type: 'button', 'aria-label': description }, label);
@@ -88,16 +89,16 @@ export function render({ model, el }) {
 
   function makeRow(i) {
     const bound = Math.max(10, ...start.logits.map(x => Math.ceil(Math.abs(x))));
-    const input = slider(`score of ${names[i]}`, -bound, bound, .1, value => set({ logits: model.get('logits').with(i, value) }));
-    const score = element('output'), fill = element('div'), p = element('output'), slope = element('td');
+    const input = slider(`${score} of ${names[i]}`, -bound, bound, .1, value => set({ logits: model.get('logits').with(i, value) }));
+    const value = element('output'), fill = element('div'), p = element('output'), pull = element('td');
     const radio = element('input', { type: 'radio', name: group, 'aria-label': `the target is ${names[i]}` });
     radio.addEventListener('change', () => set({ target: i }));
     radio.addEventListener('keydown', event => event.stopPropagation());
-    const node = element('tr', {}, element('th', { scope: 'row' }, names[i]), element('td', {}, input, score));
+    const node = element('tr', {}, element('th', { scope: 'row' }, names[i]), element('td', {}, input, value));
     if (!pair) node.append(element('td', {}, element('div', { class: 'logits-panel-bar' }, fill), p));
     if (shows('target')) node.append(element('td', {}, radio));
-    if (shows('gradient')) node.append(slope);
-    return { node, input, score, fill, p, radio, slope };
+    if (shows('gradient')) node.append(pull);
+    return { node, input, value, fill, p, radio, pull };
   }
 
   function draw() {
@@ -110,12 +111,12 @@ export function render({ model, el }) {
     rows.forEach((row, i) => {
       const isTarget = shows('target') && i === target;
       row.input.value = logits[i];
-      row.score.textContent = number(logits[i]);
+      row.value.textContent = number(logits[i]);
       row.fill.style.width = `${100 * p[i]}%`;
       row.p.textContent = number(p[i]);
       row.radio.checked = isTarget;
       row.node.classList.toggle('target', isTarget);
-      row.slope.replaceChildren(arrow(gradient[i]), element('output', {}, number(gradient[i])));
+      row.pull.replaceChildren(arrow(-gradient[i]), element('output', {}, number(gradient[i])));
     });
     controls.forEach(c => c.draw());
     add.disabled = logits.length === 5;
@@ -128,24 +129,24 @@ export function render({ model, el }) {
       [`The difference is ${number(difference)}, and its sigmoid, the confidence in ${names[0]}, is ${number(p[0])}.`],
       [`The ${p.length} probabilities add up to ${number(p.reduce((a, b) => a + b, 0))}.`],
       [`The number in the target's column: ${number(pt)}.`],
-      [`nll_loss of these probabilities, no log taken: ${number(-pt)}.`],
+      [`The target has the probability ${number(pt)}. Minus the log of that is its loss: ${number(loss)}.`],
       [`The target has the probability ${number(pt)}, and −ln of that is ${number(loss)}.`],
       [`The target has the probability ${number(pt)}. Cross-entropy loss: ${number(loss)}.`],
       [`The target has the probability ${number(pt)}. Cross-entropy loss: ${number(loss)}.`,
-       temperature === 1 ? 'Training moves each score against its arrow.' : `The arrows are the slopes at score / ${temperature.toFixed(1)}; at the score itself, divide them by the temperature once more.`],
+       temperature === 1 ? 'Each arrow points where training moves the logit.' : `The gradient is that at logit / ${temperature.toFixed(1)}; at the logit itself, divide it by the temperature once more.`],
     ];
     reading.textContent = says[upto].join(' ');
     const unshifted = compute(logits, target, temperature, 0);
     const change = Math.max(Math.abs(loss - unshifted.loss), ...p.map((v, i) => Math.abs(v - unshifted.p[i])));
-    shiftNote.textContent = shift === 0 ? 'Shift all scores: what will change?'
-      : `${Math.abs(shift).toFixed(1)} was ${shift > 0 ? 'added to' : 'taken from'} every score, and it changes nothing: the largest change of a probability or the loss is ${number(change)}.`;
+    shiftNote.textContent = shift === 0 ? `Shift all ${score}s: what will change?`
+      : `${Math.abs(shift).toFixed(1)} was ${shift > 0 ? 'added to' : 'taken from'} every ${score}, and it changes nothing: the largest change of a probability or the loss is ${number(change)}.`;
     const [r, g, b] = getComputedStyle(el).color.match(/[\d.]+/g).map(Number);
     el.classList.toggle('dark', r + g + b > 382); // light ink means a dark page
   }
 
   el.classList.add('logits-panel');
   el.setAttribute('role', 'group');
-  el.setAttribute('aria-label', 'Logits panel: move the scores');
+  el.setAttribute('aria-label', `Logits panel: move the ${score}s`);
   el.replaceChildren(element('div', { class: 'logits-panel-main' }, table, picture),
     element('div', { class: 'logits-panel-controls' }, ...controls.map(c => c.node), ...(pair ? [] : [add, remove]), reset), reading, shiftNote);
   const events = STATE.map(name => `change:${name}`);
