@@ -41,10 +41,10 @@ exercises['1.2'] = Exercise(
     'The sign is wrong: at p = .9 the first class leads, so the difference is positive. Which goes on top, p or 1 - p?': lambda p: torch.log((1 - p) / p),
     'This is the logarithm to base 10. The odds are a power of e, so it takes the natural one: torch.log.': lambda p: torch.log10(p / (1 - p)),
     'This is the sigmoid of p, from a difference to a confidence. The question asks for the way back.': torch.sigmoid})
-_ends = torch.tensor([-100., -1., 0., 1., 100.], requires_grad=True)
+_ends = torch.tensor([-100., -60., -30., -1., 0., 1., 100.], requires_grad=True)
 _far = torch.tensor([-800., 2., 800.], dtype=torch.float64, requires_grad=True)
 exercises['1.3'] = Exercise(
-    right=torch.sigmoid, cases=((_ends,), (_far,)), slopes=True,
+    right=torch.sigmoid, cases=((_ends,), (_far,)), gradients=True, atol=1e-40,
     praise='Right, in values and in slopes: no exponential of a large positive number is left.', mistakes={
     'The values are right, but at -100 the slope is nan: the exponential of 100 is infinity, and the slope multiplies it by 0. Take only exponentials of what is not above 0.': lambda x: 1 / (1 + torch.exp(-x)),
     'The values are right, but the nan is still in the slopes: `where` computes both forms everywhere, and multiplies the slope of the one it does not take by 0. Choose the exponent first, then take one exponential.':
@@ -56,6 +56,13 @@ exercises['1.3'] = Exercise(
     'This is 1 at low scores and 0 at high ones: the sign of the exponent is the wrong way round.': lambda x: 1 / (1 + torch.exp(x)),
     'This is a step from 0 to 1. The sigmoid rises smoothly: at a score of 1 it is .7311.': lambda x: (x > 0).to(x.dtype) + 0 * x,
     'Clamping the scores to 10 keeps it finite, but changes the answer: at -100 the sigmoid is e^-100, and this gives e^-10.': lambda x: torch.sigmoid(x.clamp(-10, 10))})
+exercises['1.4'] = Exercise(
+    right=lambda d: 1 / (1 + 10**(-d / 400)), cases=((torch.tensor([0., 1., 100., 400., -250.]),),), praise='Right: a sigmoid whose unit is 400 points and whose base is 10.', mistakes={
+    'These are the odds, which are 10 at a lead of 400. A probability p has the odds p / (1 - p).': lambda d: 10**(d / 400),
+    'Here a lead of 400 multiplies the odds by e. It should be by 10: change the base, or the unit.': lambda d: torch.sigmoid(d / 400),
+    'Here a single point of lead multiplies the odds by e. It should take 400 to multiply them by 10.': torch.sigmoid,
+    'The sign is wrong: who leads should win more often than not.': lambda d: 1 / (1 + 10**(d / 400)),
+    'Here one point multiplies the odds by 10. It should take 400.': lambda d: 1 / (1 + 10**-d)})
 
 # %% ../nbs/support/exercises.ipynb #93fcc6dc
 exercises['2.1'] = Exercise(
@@ -66,14 +73,18 @@ exercises['2.1'] = Exercise(
     'These are shares of the scores themselves, and negative ones give no probability. Take the exponential first.': lambda x: x / x.sum(1, keepdim=True),
     'These are the exponentials. Divide them by the sum of their row.': torch.exp,
     'These are log-probabilities, all negative. Softmax is what they are the log of.': lambda x: F.log_softmax(x, 1)})
+# Rows that tell apart what may be subtracted: the first logit, the mean or the smallest fail in different ones.
+_rows_apart = torch.tensor([[1000., 999.], [1., 0.], [-500., -501.], [120., 0.], [0., 120.], [300., 0.], [0., 300.]])
 exercises['2.2'] = Exercise(
-    right=lambda x: F.softmax(x, 1), cases=((torch.tensor([[1000., 999.], [1., 0.], [-500., -501.], [200., 0.]]),), (_five[0],), (_square[0],)),
+    right=lambda x: F.softmax(x, 1), cases=((_rows_apart,), (_five[0],), (_square[0],)),
     praise='Right: the largest score of each row becomes 0, so each sum is at least 1.', mistakes={
     'Rows whose scores lie far below the largest of the batch become 0 / 0, nan: the maximum was taken over the whole batch. Each row needs its own.':
         lambda x: (x - x.max()).exp() / (x - x.max()).exp().sum(1, keepdim=True),
     'Without subtracting anything, the exponential of 1000 is infinity. Subtract, but the right thing.': lambda x: x.exp() / x.exp().sum(1, keepdim=True),
     'This subtracts the maximum of each column. It is the scores of one row that may be shifted together.': lambda x: (x - x.amax(0)).exp() / (x - x.amax(0)).exp().sum(1, keepdim=True),
     'The maxima have shape (n,), which does not fit (n, c), or, with as many rows as classes, fits wrongly: keepdim=True.': lambda x: (x - x.amax(1)).exp() / (x - x.amax(1)).exp().sum(1, keepdim=True),
+    'This subtracts the mean of the row, which may lie far below the largest: exp overflows again.': lambda x: (x - x.mean(1, keepdim=True)).exp() / (x - x.mean(1, keepdim=True)).exp().sum(1, keepdim=True),
+    'This subtracts the first logit of the row, whether it is the largest or not.': lambda x: (x - x[:, :1]).exp() / (x - x[:, :1]).exp().sum(1, keepdim=True),
     'This subtracts the smallest score of the row, so the largest may still overflow, and in a row whose scores lie far apart it does.': lambda x: (x - x.amin(1, keepdim=True)).exp() / (x - x.amin(1, keepdim=True)).exp().sum(1, keepdim=True)})
 exercises['2.3'] = Exercise(
     right=lambda x, temperature: F.softmax(x / temperature, 1), cases=((_six[0], 2.), (_five[0], .5)),
@@ -82,14 +93,22 @@ exercises['2.3'] = Exercise(
     'This divides the probabilities, and the rows no longer add up to 1. Divide the scores.': lambda x, temperature: F.softmax(x, 1) / temperature,
     'Subtracting the same number from all scores changes nothing. Divide by it.': lambda x, temperature: F.softmax(x - temperature, 1),
     'A power of the probabilities is on the right track, but the rows must add up to 1 again. It is simpler to divide the scores.': lambda x, temperature: F.softmax(x, 1)**(1 / temperature)})
+exercises['2.4'] = Exercise(
+    right=lambda lead, p: lead / math.log(p / (1 - p)), cases=((3., .9), (.5, .75), (8., .6)), praise='Right: divided by it, the lead becomes the logit of p.', mistakes={
+    'This is one over it. The lead is divided by the temperature, and must become ln(p / (1 - p)).': lambda lead, p: math.log(p / (1 - p)) / lead,
+    'The lead must become the log of the odds, and this divides by the odds.': lambda lead, p: lead / (p / (1 - p)),
+    'The lead must become the log of the odds p / (1 - p), not of p.': lambda lead, p: lead / math.log(p),
+    'This is the difference of the two. A temperature divides.': lambda lead, p: lead - math.log(p / (1 - p)),
+    'This divides the lead by the probability. Which lead has the probability p?': lambda lead, p: lead / p})
 
 # %% ../nbs/support/exercises.ipynb #57928190
 exercises['3.1'] = Exercise(
-    right=lambda p, target: p[_rows(p), target], cases=_shares, praise='Right: rows and columns are walked together.', mistakes={
+    right=lambda p, target: p[_rows(p), target], cases=_shares + ((_shares[1][0][:1], _shares[1][1][:1]),), praise='Right: rows and columns are walked together.', mistakes={
     'This chooses whole rows, by the targets. Give an index for the rows as well, and let the target choose the columns.': lambda p, target: p[target],
     'This takes every combination of row and column, (n, n) numbers; yours are on its diagonal. A list of row numbers in place of the colon pairs them up.': lambda p, target: p[:, target],
     'These are the largest probabilities, whether they are the target\'s or not.': lambda p, target: p.max(1).values,
     'The right numbers in the wrong shape, (n, 1): gather keeps the axis, squeeze(1) removes it.': lambda p, target: p.gather(1, target[:, None]),
+    'For a single image the axis of the images has gone, too: squeeze(1) removes only the one that is too many.': lambda p, target: p.gather(1, target[:, None]).squeeze(),
     'This takes column 0 of each row, so it forgets the target.': lambda p, target: p[:, 0],
     'These are the columns of the largest probabilities, not probabilities.': lambda p, target: p.argmax(1)})
 exercises['3.2'] = Exercise(
@@ -103,12 +122,19 @@ exercises['3.2'] = Exercise(
     'This has a row for each class. Which of these rows does each target need?': lambda target, c: torch.eye(c),
     'target and torch.arange(c) have one axis each: compared directly they are matched number by number, or do not fit. Give target a second axis: target[:, None].': lambda target, c: (target == torch.arange(c)).float()})
 exercises['3.3'] = Exercise(
-    right=lambda x, target: (x.argmax(1) == target).float().mean(), cases=_batches, praise='Right: n predictions against n targets.', mistakes={
-    'Four of the six images are right, and this says .5. What is the shape of the comparison, for six images?': lambda x, target: (x.argmax(1, keepdim=True) == target).float().mean(),
-    'argmax(0) names an image for each class. The class of each image is argmax over axis 1.': lambda x, target: (x.argmax(0) == target).float().mean(),
-    'This counts the right ones. The accuracy is their share: mean instead of sum.': lambda x, target: (x.argmax(1) == target).float().sum(),
-    'This is the share of the wrong ones.': lambda x, target: (x.argmax(1) != target).float().mean(),
-    'One True or False for each image: average them, as floats.': lambda x, target: x.argmax(1) == target})
+    right=lambda p, allowed: (p.argmax(1)[:, None] == allowed).any(1), cases=((_shares[0][0], torch.tensor([0])), (_shares[1][0], torch.tensor([0, 2])), (_shares[2][0], torch.tensor([1, 2, 0]))), praise='Right: each image against each allowed class, and any of them will do.', mistakes={
+    'The shapes (n,) and (k,) do not fit, or fit by chance, and any() asks about all images together. Compare a column with a row.': lambda p, allowed: (p.argmax(1) == allowed).any(),
+    'Now every image is compared with every class, but any() asks about all images together. Which axis holds the classes?': lambda p, allowed: (p.argmax(1)[:, None] == allowed).any(),
+    'This asks for each class whether an image has it. Take any over the other axis.': lambda p, allowed: (p.argmax(1)[:, None] == allowed).any(0),
+    'An image cannot be of all the allowed classes: any, not all.': lambda p, allowed: (p.argmax(1)[:, None] == allowed).all(1),
+    'This is the table of all comparisons. One answer for each image is asked for.': lambda p, allowed: p.argmax(1)[:, None] == allowed})
+exercises['3.4'] = Exercise(
+    right=lambda p, t: (p.topk(2, 1).indices == t[:, None]).any(1).float().mean(), cases=_shares[1:] + ((_shares[1][0], torch.tensor([3, 3, 0, 2, 1])),), praise='Right: among the first two, in whichever place.', mistakes={
+    'This is the plain accuracy: the target must be the most likely class.': lambda p, t: (p.argmax(1) == t).float().mean(),
+    'This averages over both places of every image. One of the two is enough: any(dim=1), then the mean.': lambda p, t: (p.topk(2, 1).indices == t[:, None]).float().mean(),
+    'This counts only targets in second place.': lambda p, t: (p.topk(2, 1).indices[:, 1] == t).float().mean(),
+    'This is how many they are. The accuracy is their share.': lambda p, t: (p.topk(2, 1).indices == t[:, None]).any(1).sum(),
+    'One True or False for each image: average them, as floats.': lambda p, t: (p.topk(2, 1).indices == t[:, None]).any(1)})
 
 # %% ../nbs/support/exercises.ipynb #817e8439
 exercises['4.1'] = Exercise(
@@ -135,18 +161,26 @@ exercises['4.3'] = Exercise(
     'The two cases are the wrong way round: where the target is 1, the distance is 1 minus the confidence.': lambda outputs, target: torch.where(target == 1, torch.sigmoid(outputs.squeeze(1)), 1 - torch.sigmoid(outputs.squeeze(1))).mean(),
     'Without the sigmoid these are distances of scores, not of confidences.': lambda outputs, target: torch.where(target == 1, 1 - outputs.squeeze(1), outputs.squeeze(1)).mean(),
     'One distance for each image: the mean is missing.': lambda outputs, target: torch.where(target == 1, 1 - torch.sigmoid(outputs.squeeze(1)), torch.sigmoid(outputs.squeeze(1)))})
+exercises['4.4'] = Exercise(
+    right=lambda t, c: torch.where(t.bincount(minlength=c) > 0, 1 / t.bincount(minlength=c), 0), cases=((_six[1], 2), (torch.tensor([0, 0, 0, 2]), 4), (_five[1], 4)), praise='Right: each class that occurs now adds up to a weight of 1.', mistakes={
+    'A class without items gets an infinite weight here. It should be 0.': lambda t, c: 1 / t.bincount(minlength=c),
+    'These are the numbers of items, so the frequent classes would count even more.': lambda t, c: t.bincount(minlength=c).float(),
+    'These are shares of the items. A rare class needs a large weight.': lambda t, c: t.bincount(minlength=c) / len(t),
+    'Without minlength, bincount stops at the largest class in this batch.': lambda t, c: 1 / t.bincount().clamp(min=1),
+    'A class without items gets the weight 1 here. It should be 0.': lambda t, c: 1 / t.bincount(minlength=c).clamp(min=1)})
 
 # %% ../nbs/support/exercises.ipynb #d9b38e15
 exercises['5.1'] = Exercise(
-    right=lambda p: p.log().sum(), cases=((torch.tensor([.9, .5, .2]),), (torch.full((1000,), .8),)),
+    right=lambda p: p.log().sum(), cases=((torch.tensor([.9, .5, .2]),), (torch.full((1000,), .8),), (torch.tensor([1e-12, .5]),)),
     praise='Right: the sum of the logs is the log of the product.', mistakes={
     'Minus infinity for a thousand images: their product underflows to 0 before the log is taken. Take the logs first.': lambda p: p.prod().log(),
+    'A small number inside the log changes the result where a probability is smaller than it.': lambda p: (p + 1e-8).log().sum(),
     'This is the mean of the logs. The log of a product is their sum.': lambda p: p.log().mean(),
     'This is a loss, with a minus. The log-likelihood itself is at most 0.': lambda p: -p.log().sum(),
     'This is the logarithm to base 10. The natural one is torch.log.': lambda p: p.log10().sum(),
     'This is the log of the sum. It is the logs that are summed.': lambda p: p.sum().log()})
 exercises['5.2'] = Exercise(
-    right=lambda x: x.logsumexp(1), cases=((torch.tensor([[1000., 1000.], [-1000., -1001.]]),), (_five[0],), (_square[0],)),
+    right=lambda x: x.logsumexp(1), cases=((torch.cat([torch.tensor([[1000., 1000.], [-1000., -1001.]]), _rows_apart]),), (_five[0],), (_square[0],)),
     praise='Right: shifted down by m, and m added back.', mistakes={
     'Two scores of 1000 give .6931 here, and logsumexp is never below the largest score. What was subtracted must be added back.': lambda x: (x - x.amax(1, keepdim=True)).exp().sum(1).log(),
     'Without a shift the exponential of 1000 is infinity.': lambda x: x.exp().sum(1).log(),
@@ -154,25 +188,32 @@ exercises['5.2'] = Exercise(
     'The sums have shape (n,) and the maxima (n, 1): added together they make (n, n). Squeeze the maxima.': lambda x: (x - x.amax(1, keepdim=True)).exp().sum(1).log() + x.amax(1, keepdim=True),
     'The right numbers in shape (n, 1): sum without keepdim, or squeeze.': lambda x: x.logsumexp(1, keepdim=True)})
 exercises['5.3'] = Exercise(
-    right=lambda x: F.log_softmax(x, 1), cases=((torch.tensor([[200., 0.], [0., -300.]]),), (_five[0],), (_square[0],)),
+    right=lambda x: F.log_softmax(x, 1), cases=((torch.cat([torch.tensor([[200., 0.], [0., -300.], [2000., 0.]]), _rows_apart]),), (_five[0],), (_square[0],)),
     praise='Right: the log and the exponential of softmax have met, and cancelled.', mistakes={
     'For the scores 200 and 0 it gives minus infinity, and the truth is -200: softmax rounded to 0 before the log. Do the algebra first.': lambda x: F.softmax(x, 1).log(),
     'A small number inside the log hides the infinity, but the result is wrong: -200 has become the log of that small number.': lambda x: (F.softmax(x, 1) + 1e-9).log(),
     'The exponential of 200 is infinity: subtract the row\'s maximum before you take it.': lambda x: x - x.exp().sum(1, keepdim=True).log(),
     'This is taken along the columns. The classes are on axis 1.': lambda x: F.log_softmax(x, 0),
     'The sign is wrong: log-probabilities are at most 0.': lambda x: -F.log_softmax(x, 1)})
+exercises['5.4'] = Exercise(
+    right=lambda loss: loss / math.log(2), cases=((1.5653,), (.6931,), (4.,)), praise='Right: a coin flip, 0.6931, is one bit.', mistakes={
+    'This multiplies. A coin flip costs 0.6931, and should be one bit.': lambda loss: loss * math.log(2),
+    'This takes a logarithm of the loss, which is a logarithm already. Only the unit changes.': lambda loss: math.log2(loss),
+    'This divides by 2, the base. Logarithms to different bases differ by a factor, the log of the base.': lambda loss: loss / 2,
+    'This is for base 10.': lambda loss: loss / math.log(10)})
 
 # %% ../nbs/support/exercises.ipynb #29aa8c98
 exercises['6.1'] = Exercise(
-    right=math.log(37), praise='Right: ln 37. Each class has 1/37, and minus the log of that is the loss.', mistakes={
-    'This is the logarithm to base 10. The loss uses the natural one.': math.log10(37),
-    'This is the logarithm to base 2. The loss uses the natural one.': math.log2(37),
-    'This is the probability of each class. The loss is minus its log.': 1 / 37,
-    'This is the log-likelihood. The loss is minus that, so it is positive.': -math.log(37),
-    'This is the number for ten classes.': math.log(10)})
-_far_apart = torch.tensor([[200., 0.], [0., 1.]]), torch.tensor([1, 1])
+    right=37, praise='Right: e to the 3.61. A network that knows nothing has the loss ln c.', mistakes={
+    'This is the loss. It is the log of the number of classes.': 3.61,
+    'This is 2 to the loss, for a logarithm to base 2. The loss uses the natural one.': 12,
+    'This is 10 to the loss, for a logarithm to base 10. The loss uses the natural one.': 4074,
+    'This is the probability of each class, one over their number.': math.exp(-3.61),
+    'This was rounded down. Which whole number is nearest to e to the 3.61?': 36,
+    'e to the 3.61 is right. How many classes is that? Give a whole number.': math.exp(3.61)})
+_far_apart = torch.tensor([[200., 0.], [0., 1.], [2000., 0.]]), torch.tensor([1, 1, 1])
 exercises['6.2'] = Exercise(
-    right=F.cross_entropy, cases=_batches + (_far_apart,), praise='Right: log_softmax, choose, minus, mean.', mistakes={
+    right=lambda x, target: F.nll_loss(F.log_softmax(x, 1), target), cases=_batches + (_far_apart,), forbidden=('cross_entropy',), praise='Right: log_softmax, choose, minus, mean.', mistakes={
     'For the scores 200 and 0 and the second class as target, this is infinite, and the truth is 200: softmax rounds to 0 before the log is taken. log_softmax does both at once.': lambda x, target: F.nll_loss(F.softmax(x, 1).log(), target),
     'This averages every row with every target. Pair them: range(len(x)) in place of the colon.': lambda x, target: -F.log_softmax(x, 1)[:, target].mean(),
     'The log is missing: this is minus the mean probability, and a loss is never negative.': lambda x, target: F.nll_loss(F.softmax(x, 1), target),
@@ -183,16 +224,16 @@ exercises['6.2'] = Exercise(
     'This uses the logarithm to base 2. The loss uses the natural one.': lambda x, target: F.cross_entropy(x, target) / math.log(2),
     'Softmax was taken over the images, axis 0. The classes are on axis 1.': lambda x, target: F.nll_loss(F.log_softmax(x, 0), target),
     'Softmax was taken twice.': lambda x, target: F.cross_entropy(F.softmax(x, 1), target)})
-_mixed = lambda t, c, e: ((1 - e) * F.one_hot(t, c) + e / c)
 exercises['6.3'] = Exercise(
-    right=_mixed, cases=((_six[1], 2, .1), (_five[1], 4, .2), (_square[1], 5, .1)), praise='Right: each row is still a set of probabilities.', mistakes={
-    'The share was spread over the other classes only. It goes to all c classes alike, the target included.': lambda t, c, e: (1 - e) * F.one_hot(t, c) + e / (c - 1) * (1 - F.one_hot(t, c)),
-    'The one-hot part must shrink to 1 - epsilon, or the rows add up to more than 1.': lambda t, c, e: F.one_hot(t, c) + e / c,
-    'The one-hot part has shrunk, but nothing was spread: the rows add up to less than 1.': lambda t, c, e: (1 - e) * F.one_hot(t, c),
-    'Each class got all of epsilon. It is shared between them: epsilon / c.': lambda t, c, e: (1 - e) * F.one_hot(t, c) + e,
-    'The two shares have changed places: epsilon is the part that is spread.': lambda t, c, e: e * F.one_hot(t, c) + (1 - e) / c})
+    right=lambda x, q: (q * (q.log() - F.log_softmax(x, 1))).sum(1), cases=tuple((x, F.softmax(-x / 3, 1)) for x, _ in _batches), praise='Right: the cross-entropy minus the entropy. It is 0 where softmax(x) is q.', mistakes={
+    'This is the cross-entropy. Its floor, the entropy of q, must be subtracted.': lambda x, q: -(q * F.log_softmax(x, 1)).sum(1),
+    'This is the floor itself, the entropy of q.': lambda x, q: -(q * q.log()).sum(1),
+    'The entropy was added. What is above the floor is the difference.': lambda x, q: -(q * F.log_softmax(x, 1)).sum(1) - (q * q.log()).sum(1),
+    'The sign is wrong: nothing is below the floor.': lambda x, q: -(q * (q.log() - F.log_softmax(x, 1))).sum(1),
+    'q and the prediction have changed places. The surprise is averaged as things really happen, with q.': lambda x, q: (F.softmax(x, 1) * (F.log_softmax(x, 1) - q.log())).sum(1),
+    'This is a mean over all rows and classes. One number for each row is asked for.': lambda x, q: (q * (q.log() - F.log_softmax(x, 1))).mean()})
 exercises['6.4'] = Exercise(
-    right=F.cross_entropy, cases=_batches + ((torch.tensor([[20., -20.]]), torch.tensor([0])),),
+    right=F.cross_entropy, cases=_batches + (_far_apart, (torch.tensor([[20., -20.]]), torch.tensor([0])),),
     praise='Right: cross_entropy has the softmax inside. (A log_softmax before it would have done no harm.)', mistakes={
     'For the scores 20 and -20 and the first class as target, as right and sure as can be, this gives .3133. What does cross_entropy do with what it is given?': lambda x, target: F.cross_entropy(F.softmax(x, 1), target),
     'Now the log is missing: nll_loss takes none, and a loss is not negative.': lambda x, target: F.nll_loss(F.softmax(x, 1), target),
@@ -228,11 +269,19 @@ exercises['7.3'] = Exercise(
     'This divides the sum over all images by the number of batches.': lambda batches: sum(F.cross_entropy(x, t, reduction='sum') for x, t in batches) / len(batches),
     'The top adds up means and the bottom counts images. Add up sums: reduction="sum".': lambda batches: sum(F.cross_entropy(x, t) for x, t in batches) / sum(len(t) for _, t in batches),
     'Only the last batch counts here.': lambda batches: F.cross_entropy(*batches[-1])})
+_images_5 = torch.randn(6, 5, generator=_random), torch.randn(2, 5, generator=_random)
+exercises['7.4'] = Exercise(
+    right=lambda a, w, t: _slope(a @ w.T, t).T @ a, cases=((*_images_5, _six[1]), (torch.randn(5, 5, generator=_random), torch.randn(4, 5, generator=_random), _five[1])), praise='Right: error times input, summed over the images. This is how one layer back goes.', mistakes={
+    'This is its transpose, shape (5, c).': lambda a, w, t: a.T @ _slope(a @ w.T, t),
+    'This is the gradient at the logits. Each weight also has the input that it multiplies.': lambda a, w, t: _slope(a @ w.T, t),
+    'This is the gradient at a, the input: logits times w. At w it is logits times a.': lambda a, w, t: _slope(a @ w.T, t) @ w,
+    'This is the gradient of the sum of the losses. The mean divides by n.': lambda a, w, t: len(t) * _slope(a @ w.T, t).T @ a,
+    'Nothing was subtracted: softmax alone is not the error.': lambda a, w, t: (F.softmax(a @ w.T, 1) / len(t)).T @ a})
 
 # %% ../nbs/support/exercises.ipynb #54944d32
 _images = torch.randint(256, (4, 28, 28), generator=_random, dtype=torch.uint8)
 exercises['8.1'] = Exercise(
-    right=lambda images: images[:, None].float() / 255, cases=((_images,), (_images // 2,)), praise='Right: what a convolution wants, from 0 to 1.', mistakes={
+    right=lambda images: images[:, None].float() / 255, cases=((_images,), (_images // 2,)), exact_dtype=True, praise='Right: what a convolution wants, from 0 to 1.', mistakes={
     'These pixels go up to 255. Scale them to between 0 and 1.': lambda images: images[:, None].float(),
     'The axis of the channel is missing: a convolution wants (n, 1, 28, 28).': lambda images: images / 255,
     'The channel is on the last axis. PyTorch wants it on axis 1.': lambda images: images[..., None] / 255,
@@ -244,7 +293,6 @@ exercises['8.2'] = Exercise(
     right=lambda x, target: (x.argmax(1) != target).sum().item(), cases=_batches, praise='Right.', mistakes={
     'This counts the right ones.': lambda x, target: (x.argmax(1) == target).sum().item(),
     'This is the share of mistakes. How many are they?': lambda x, target: (x.argmax(1) != target).float().mean().item(),
-    'The right number, still in a tensor: .item() takes it out.': lambda x, target: (x.argmax(1) != target).sum(),
     'argmax(0) names an image for each class. The class of each image is argmax over axis 1.': lambda x, target: (x.argmax(0) != target).sum().item(),
     'This compares every image with every target: keepdim gives (n, 1) against (n,).': lambda x, target: (x.argmax(1, keepdim=True) != target).sum().item()})
 _sure = F.one_hot(_five[1], 4) * 4. + _five[0], _five[1]
@@ -291,11 +339,12 @@ exercises['mixed 5'] = Exercise(
     'This is the factor between them. In the loss, a factor becomes a sum.': 10.,
     'This is the logarithm to base 10. The loss uses the natural one.': 1.,
     'The sign is wrong: less probability is more loss.': -math.log(10)})
-_gaps = _five[0], torch.tensor([2, -100, 3, -100, 1])
+_gaps = torch.cat([_five[0], torch.tensor([[200., 0., 0., 0.]])]), torch.tensor([2, -100, 3, -100, 1, 0])
 exercises['mixed 6'] = Exercise(
     right=lambda x, target: F.cross_entropy(x, target, ignore_index=-100), cases=(_gaps, (_six[0], _six[1])), praise='Right: divided by those that have a label.', mistakes={
     'Items without a label have loss 0, but this counts them in the mean: it is too small. How many have a label?': lambda x, target: F.cross_entropy(x, target, reduction='none').mean(),
     'This teaches that everything without a label is of class 0.': lambda x, target: F.cross_entropy(x, target.clamp(min=0)),
+    'An item that has a label and a loss of 0 counts as well: look at the target, not at the loss.': lambda x, target: (lambda l: l[l > 0].mean())(F.cross_entropy(x, target, reduction='none')),
     'This is the sum. Divide it by the number of items that have a label.': lambda x, target: F.cross_entropy(x, target, reduction='sum'),
     'This divides by the number of items that have no label.': lambda x, target: F.cross_entropy(x, target, reduction='sum') / (target == -100).sum()})
 _soft = tuple((x, F.softmax(-x, 1)) for x, _ in _batches)
@@ -322,11 +371,12 @@ exercises['mixed 9'] = Exercise(
     'This is the floor for two classes. Here nine others have the score 0.': math.log(1 + 1 / math.e),
     'This is the logsumexp of the ten. Subtract the score of the target, which is 1.': math.log(9 + math.e),
     'The nine others have the score 0, so e to that is 1 for each of them, and for the target it is e.': math.log(9 + 1 / math.e)})
-exercises['mixed 10'] = Exercise(exercises['6.2'].right, exercises['6.2'].mistakes | {
+exercises['mixed 10'] = Exercise(lambda x, t: ((x - x.amax(1, keepdim=True)).exp().sum(1).log() + x.amax(1) - x[_rows(x), t]).mean(), exercises['6.2'].mistakes | {
     'One maximum for the whole batch: rows far below it become the log of 0. Each row needs its own.':
         lambda x, target: F.nll_loss(x - x.max() - (x - x.max()).exp().sum(1, keepdim=True).log(), target),
     'The exponential of 300 is infinity: subtract the maximum of the row before you take it.': lambda x, target: F.nll_loss(x - x.exp().sum(1, keepdim=True).log(), target)},
-    _batches + (_far_apart, (torch.tensor([[300., -300.], [-300., -300.]]), torch.tensor([0, 1]))), 'Right. Now train with it.')
+    _batches + (_far_apart, (_rows_apart, torch.tensor([0, 1, 0, 1, 0, 1, 0])), (torch.tensor([[300., -300.], [-300., -300.]]), torch.tensor([0, 1]))), 'Right. Now train with it.',
+    forbidden=('cross_entropy', 'nll_loss', 'softmax', 'logsumexp'))
 
 # %% ../nbs/support/exercises.ipynb #5b295c95
 def check(name:str,          # Which exercise: '2.1' is the first of lesson 2, 'mixed 3' the third of the mixed ones

@@ -7,8 +7,10 @@ __all__ = ['Exercise', 'Verdict', 'mark']
 
 # %% ../nbs/support/marking.ipynb #656ae5c2
 import copy, html, math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from numbers import Real
 import torch
+from torch.overrides import TorchFunctionMode
 from torch import Tensor
 
 # %% ../nbs/support/marking.ipynb #b4baaa87
@@ -19,7 +21,10 @@ class Exercise:
     mistakes:dict        # What to look at -> the wrong answer that calls for it, a value or a function
     cases:tuple=()       # For a function: what to try it on, a tuple of arguments for each try
     praise:str='Right.'  # What to say to a right answer
-    slopes:bool=False    # Compare the slopes at the first argument as well?
+    gradients:bool=False # Compare the gradients at the first argument as well?
+    atol:float=1e-6      # How far a number may be off, beside a ten-thousandth of itself
+    exact_dtype:bool=False # Refuse float64 where float32 is asked for?
+    forbidden:tuple=()   # Names of PyTorch's functions that may not be called
 
 # %% ../nbs/support/marking.ipynb #236ccde3
 @dataclass(frozen=True, repr=False)
@@ -37,9 +42,9 @@ class Verdict:
 # %% ../nbs/support/marking.ipynb #e3ffefa1
 @dataclass(frozen=True)
 class _Raised:
-    "Stands for the result of a function that raised."
+    "Stands for the result of a function that raised: the same as another if it says the same."
     kind:str
-    text:str=field(compare=False)
+    text:str
 
 def _name(x): return 'a tensor' if isinstance(x, Tensor) else f'a value of type {type(x).__name__}'
 
@@ -50,46 +55,82 @@ def _short(x):
     if x.numel() > 12: return f'a tensor of shape {tuple(x.shape)}'
     return str(torch.round(x.double(), decimals=4).tolist() if x.is_floating_point() else x.tolist())
 
-def _tensor_difference(got, want):
+def _number(x):
+    "A real number, in whatever form, as a plain one; None if it isn't one."
+    if isinstance(x, Tensor): x = x.detach().item() if x.shape == () and not x.is_complex() and x.device.type == 'cpu' else None
+    return x if isinstance(x, Real) and not isinstance(x, bool) else None
+
+def _three_digits(got, want):
+    "Is `got` equal to `want` when `want` is rounded to three digits?"
+    return abs(got - want) <= .5001 * 10**(math.floor(math.log10(abs(want))) - 2) if want else got == 0
+
+def _tensor_difference(got, want, exercise):
     if tuple(got.shape) != tuple(want.shape): return f'The shape should be {tuple(want.shape)}, and is {tuple(got.shape)}.'
-    if got.dtype != want.dtype: return f'The dtype should be {want.dtype}, and is {got.dtype}.'
+    wider = not exercise.exact_dtype and got.dtype == torch.float64 and want.is_floating_point()
+    if got.dtype != want.dtype and not wider: return f'The dtype should be {want.dtype}, and is {got.dtype}.'
     got, want = got.detach().double(), want.double()
-    if torch.allclose(got, want, rtol=1e-4, atol=1e-6, equal_nan=True): return ''
+    right = torch.isclose(got, want, rtol=1e-4, atol=exercise.atol, equal_nan=True)
+    if right.all(): return ''
     if (got.isnan() & ~want.isnan()).any(): return 'There is nan in the result: look for 0 / 0, inf - inf, or the log of a negative number.'
     if (got.isinf() & ~want.isinf()).any(): return 'There is infinity in the result: look for an exponential that is too large, or the log of 0.'
-    return f'The result should be {_short(want)}, and is {_short(got)}.'
+    if want.numel() <= 12: return f'The result should be {_short(want)}, and is {_short(got)}.'
+    place = tuple((~right).nonzero()[0].tolist())
+    return f'At {list(place)} the result should be {want[place]:.6g}, and is {got[place]:.6g}.'
 
-def _difference(got, want):
+def _difference(got, want, exercise):
     "What is wrong with `got`, in words; empty if nothing is."
     if isinstance(want, _Raised): return '' if got == want else 'There is no error.'
     if isinstance(got, _Raised): return f'There is an error, {got.kind}: {got.text}'
     if got is None: return 'The result is None: does the function return something?'
-    if isinstance(want, Tensor): return _tensor_difference(got, want) if isinstance(got, Tensor) else f'The result should be a tensor, and is {_name(got)}.'
+    if (number := _number(want)) is not None:
+        if isinstance(got, Tensor) and got.shape != (): return f'One number is asked for, shape (), and this is a tensor of shape {tuple(got.shape)}.'
+        if (answer := _number(got)) is None: return f'One number is asked for, and this is {_name(got)}.'
+        if math.isnan(answer) and not math.isnan(number): return 'That is nan, not a number.'
+        right = math.isclose(answer, number, rel_tol=1e-4, abs_tol=exercise.atol) or math.isnan(number) and math.isnan(answer)
+        if right or not exercise.cases and isinstance(want, float) and math.isfinite(answer) and _three_digits(answer, number): return ''
+        return f'The result should be {_short(number)}, and is {_short(answer)}.' if exercise.cases else 'That is not it.'
+    if isinstance(want, Tensor): return _tensor_difference(got, want, exercise) if isinstance(got, Tensor) else f'The result should be a tensor, and is {_name(got)}.'
     if isinstance(want, (list, tuple)):
-        if not isinstance(got, type(want)) or len(got) != len(want): return f'The result should be a {type(want).__name__} of {len(want)}, and is {_name(got)}.'
-        return next((wrong for g, w in zip(got, want) if (wrong := _difference(g, w))), '')
-    if isinstance(got, bool) != isinstance(want, bool) or not isinstance(got, (int, float) if isinstance(want, float) else type(want)):
-        return f"The result should be a plain {type(want).__name__}, and is {_name(got)}{': take its .item()' if isinstance(got, Tensor) else ''}."
-    if not isinstance(want, float): return '' if got == want else 'That is not it.'
-    if math.isnan(got): return 'That is nan, not a number.'
-    return '' if math.isclose(got, want, rel_tol=5e-3) else 'That is not it.'
+        if not isinstance(got, (list, tuple)) or len(got) != len(want): return f'The result should hold {len(want)} values, and is {_name(got)}.'
+        return next((wrong for g, w in zip(got, want) if (wrong := _difference(g, w, exercise))), '')
+    return '' if type(got) is type(want) and got == want else 'That is not it.'
 
 # %% ../nbs/support/marking.ipynb #0b9cf6f0
-def _outcome(function, case):
+class _Listener(TorchFunctionMode):
+    "Notes the names of the PyTorch functions that are called."
+    def __init__(self): super().__init__(); self.names = set()
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.names.add(getattr(func, '__name__', ''))
+        return func(*args, **(kwargs or {}))
+
+def _forbidden_call(exercise, answer):
+    "A function that the answer calls and may not, or ''."
+    if not exercise.forbidden: return ''
+    with _Listener() as listener: _outcome(answer, exercise.cases[0], exercise)
+    return next((word for word in exercise.forbidden if any(word in name for name in listener.names)), '')
+
+def _outcome(function, case, exercise):
     "What the function makes of these arguments, be it an error."
     arguments = copy.deepcopy(case)
     try: result = function(*arguments)
     except (Exception, SystemExit) as e: return _Raised(type(e).__name__, str(e).split('\n')[0][:200])
-    if _difference(arguments, case): return _Raised('changed arguments', 'the function overwrites the tensors it is given, which others may still need.')
+    if _difference(arguments, case, exercise): return _Raised('changed arguments', 'the function overwrites the tensors it is given, which others may still need.')
     return result
 
-def _with_slopes(function):
-    "The same function, with the slopes of its sum at the first argument beside its values."
+def _with_gradients(function):
+    "The same function, with the gradient of its sum at the first argument beside its values."
     def both(x, *others):
         values = function(x, *others)
         if not isinstance(values, Tensor): return values, torch.zeros_like(x)
         return values, torch.autograd.grad(values.sum(), x)[0] if values.requires_grad else torch.zeros_like(x)
     return both
+
+def _wrong(got, want, exercise):
+    "What is wrong with an outcome; says so where it is the gradient."
+    pairs = exercise.gradients and not isinstance(got, _Raised)
+    if not pairs or (wrong := _difference(got[0], want[0], exercise)): return wrong if pairs else _difference(got, want, exercise)
+    wrong = _difference(got[1], want[1], exercise)
+    return f'The values are right, but not the gradient. {wrong}' if wrong else ''
 
 def _hint(exercise, answer):
     "What to look at; empty if the answer is right."
@@ -97,13 +138,15 @@ def _hint(exercise, answer):
     if answer is None or answer is ...: return unanswered
     if callable(answer) != bool(exercise.cases):
         return 'This is a function: give what it returns.' if callable(answer) else f'Give the function itself, by its name and without calling it; this is {_name(answer)}.'
-    outcomes = lambda f: [_outcome(_with_slopes(f) if exercise.slopes else f, case) for case in exercise.cases] if exercise.cases else [f]
+    outcomes = lambda f: [_outcome(_with_gradients(f) if exercise.gradients else f, case, exercise) for case in exercise.cases] if exercise.cases else [f]
     got = outcomes(answer)
     if any(g is ... or isinstance(g, tuple) and g and g[0] is ... for g in got): return unanswered
-    wrong = [_difference(g, w) for g, w in zip(got, outcomes(exercise.right))]
-    if not any(wrong): return ''
+    wrong = [_wrong(g, w, exercise) for g, w in zip(got, outcomes(exercise.right))]
+    if not any(wrong):
+        word = _forbidden_call(exercise, answer)
+        return f"The result is right, but this calls PyTorch's own {word}, and the exercise is to do without." if word else ''
     for hint, mistake in exercise.mistakes.items():
-        if not any(_difference(g, m) for g, m in zip(got, outcomes(mistake))): return hint
+        if not any(_difference(g, m, exercise) for g, m in zip(got, outcomes(mistake))): return hint
     k = next(k for k, w in enumerate(wrong) if w)
     return f'{wrong[k]} (Tried on {_short(exercise.cases[k])}.)' if exercise.cases else wrong[k]
 
