@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from .checks import check_loss, class_axis
-from .indexing import take_target
+from .indexing import pick
 from .log_softmax import log_softmax
 from .softmax import row_max, softmax
 
@@ -26,7 +26,7 @@ def cross_entropy_grad(input:Tensor,         # Logits, classes on axis 1, or (c,
     check_loss(input, target, reduction=reduction)
     axis = class_axis(input)
     p = softmax(input, axis)
-    grad = p.scatter(axis, target.unsqueeze(axis), (take_target(p, target) - 1).unsqueeze(axis))
+    grad = p.scatter(axis, target.unsqueeze(axis), (pick(p, target) - 1).unsqueeze(axis))
     return grad / target.numel() if reduction == 'mean' else grad
 
 # %% ../nbs/07_gradient.ipynb #b510ae26
@@ -36,7 +36,7 @@ class _TargetLosses(torch.autograd.Function):
     def forward(ctx, input, column, kept):
         axis = class_axis(input)
         shifted = input - row_max(input, axis)
-        chosen = take_target(shifted, column)
+        chosen = pick(shifted, column)
         e = shifted.mul_(1 / math.log(2)).exp2_()  # 2^(x / ln 2) is e^x, and several times quicker than exp_ on many processors
         total = e.sum(axis, keepdim=True)
         ctx.save_for_backward(input, column, kept, e, total)
@@ -55,5 +55,5 @@ class _TargetLosses(torch.autograd.Function):
 def target_losses(input, column, kept):
     "Minus the log-probability of each kept item's class, 0 for the others."
     every_step = torch._C._are_functorch_transforms_active() or forward_ad.unpack_dual(input).tangent is not None
-    if every_step: return torch.where(kept, -take_target(log_softmax(input, class_axis(input)), column), 0)
+    if every_step: return torch.where(kept, -pick(log_softmax(input, class_axis(input)), column), 0)
     return _TargetLosses.apply(input, column, kept)

@@ -11,13 +11,18 @@ from torch import Tensor
 from .checks import check_loss, check_range, class_axis
 
 # %% ../nbs/03_indexing.ipynb #0ea04071
+def pick(input, column):
+    "The entry of `input` in each column, along the class axis; raises IndexError on a column that isn't there."
+    axis = class_axis(input)
+    try: return input.gather(axis, column.unsqueeze(axis)).squeeze(axis)
+    except RuntimeError:
+        check_range(input, column)
+        raise
+
+# %% ../nbs/03_indexing.ipynb #a10f282d
 def take_target(input:Tensor,  # A number for each class, classes on axis 1, or (c,), a float dtype
                 target:Tensor, # Class indices, shape of `input` without its class axis, int64
                )->Tensor:      # The target's number of each item, shape of `target`, dtype of `input`
     "The entry of `input` in each target's column; raises TypeError, ValueError or IndexError on a target that doesn't fit."
     check_loss(input, target)
-    axis = class_axis(input)
-    try: return input.gather(axis, target.unsqueeze(axis)).squeeze(axis)
-    except RuntimeError:
-        check_range(input, target)
-        raise
+    return pick(input, target)

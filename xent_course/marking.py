@@ -127,10 +127,9 @@ def _with_gradients(function):
 
 def _wrong(got, want, exercise):
     "What is wrong with an outcome; says so where it is the gradient."
-    pairs = exercise.gradients and not isinstance(got, _Raised)
-    if not pairs or (wrong := _difference(got[0], want[0], exercise)): return wrong if pairs else _difference(got, want, exercise)
-    wrong = _difference(got[1], want[1], exercise)
-    return f'The values are right, but not the gradient. {wrong}' if wrong else ''
+    if not exercise.gradients or isinstance(got, _Raised): return _difference(got, want, exercise)
+    values, gradient = (_difference(g, w, exercise) for g, w in zip(got, want))
+    return values or gradient and f'The values are right, but not the gradient. {gradient}'
 
 def _hint(exercise, answer):
     "What to look at; empty if the answer is right."

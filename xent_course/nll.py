@@ -9,7 +9,7 @@ __all__ = ['nll_loss', 'mnist_loss']
 import torch
 from torch import Tensor
 from .checks import check_binary, check_loss, loss_dtype
-from .indexing import take_target
+from .indexing import pick
 from .sigmoid import sigmoid
 from .softmax import upcast
 
@@ -37,7 +37,7 @@ def nll_loss(input:Tensor,              # Log-probabilities, classes on axis 1, 
     "Minus the log-probability of each target, no log taken here; raises TypeError, ValueError or IndexError on bad input."
     check_loss(input, target, weight, ignore_index, reduction)
     kept, column, w = target_weights(target, weight, ignore_index)
-    losses = torch.where(kept, -upcast(take_target(input, column)), 0)
+    losses = torch.where(kept, -upcast(pick(input, column)), 0)
     return reduce_losses(w * losses, reduction, w.sum()).to(loss_dtype(input))
 
 # %% ../nbs/04_nll.ipynb #11d6ad92
