@@ -100,7 +100,7 @@ def rerun(page, contains, source=None):
 
 
 def read_panel(panel):
-    "The scores, probabilities and slopes that the panel shows, shape (3, c), its target, shape (1,), and its loss."
+    "The logits, probabilities and gradient that the panel shows, shape (3, c), its target, shape (1,), and its loss."
     rows = panel.locator('tbody tr').all()
     numbers = torch.tensor([[float(text) for text in row.locator('output').all_inner_texts()] for row in rows]).T
     target = torch.tensor([k for k, row in enumerate(rows) if row.locator('input[type=radio]').is_checked()])
@@ -123,9 +123,9 @@ def move_panel(page):
     "Keys, mouse, target, temperature, shift and classes of the panel do what they should, and Python reads it."
     panel = page.locator('.logits-panel').first
     losses = [right_loss(panel)]
-    for _ in range(7): panel.get_by_label('score of 3').press('ArrowRight')
+    for _ in range(7): panel.get_by_label('logit of 3').press('ArrowRight')
     losses.append(right_loss(panel))
-    slider = panel.get_by_label('score of 7').bounding_box()
+    slider = panel.get_by_label('logit of 7').bounding_box()
     middle = slider['y'] + slider['height'] / 2
     page.mouse.move(slider['x'] + slider['width'] * .45, middle)
     page.mouse.down()
@@ -139,7 +139,7 @@ def move_panel(page):
     assert len(read_panel(panel)[0][0]) == 4 and len(set(losses)) == len(losses)
     before = read_panel(panel)[0]
     panel.get_by_label('shift all').press('End')
-    assert '10.0 was added to every score, and it changes nothing' in panel.locator('.logits-panel-note').inner_text()
+    assert '10.0 was added to every logit, and it changes nothing' in panel.locator('.logits-panel-note').inner_text()
     torch.testing.assert_close(read_panel(panel)[0], before)
     panel.get_by_label('temperature').press('End')
     right_loss(panel, temperature=5.)

@@ -79,7 +79,7 @@ def test_spine_links_lead_to_pages(open_page):
 
 
 STAGES = {'01_sigmoid_diff': 'its sigmoid, the confidence in 3, is', '02_softmax': 'probabilities add up to', '03_indexing': "The number in the target's column",
-          '04_nll': 'no log taken', '05_log': '−ln of that is', '06_cross_entropy': 'Cross-entropy loss', '07_gradient': 'Cross-entropy loss'}
+          '04_nll': 'Minus the log of that is its loss', '05_log': '−ln of that is', '06_cross_entropy': 'Cross-entropy loss', '07_gradient': 'Cross-entropy loss'}
 
 
 @pytest.mark.parametrize('name', STAGES)
@@ -88,12 +88,12 @@ def test_panel_lives(open_page, name):
     panel = open_page(name).locator('.logits-panel')
     scores = panel.locator('tbody tr td:nth-child(2) output')
     for presses in 0, 9:
-        for _ in range(presses): panel.get_by_role('slider', name='score of 3').press('ArrowRight')
+        for _ in range(presses): panel.get_by_role('slider', name='score of 3' if name.startswith('01') else 'logit of 3').press('ArrowRight')
         said = panel.locator('.logits-panel-reading').inner_text()
         x, t = torch.tensor([[float(text) for text in scores.all_inner_texts()]]), 0
         if name > '03': t = next(k for k, radio in enumerate(panel.locator('input[type=radio]').all()) if radio.is_checked())
         p, loss = x.softmax(1)[0], F.cross_entropy(x, torch.tensor([t]))
-        expected = {'01': p[0], '02': torch.tensor(1.), '03': p[t], '04': -p[t]}.get(name[:2], loss)
+        expected = {'01': p[0], '02': torch.tensor(1.), '03': p[t]}.get(name[:2], loss)
         number = re.search(re.escape(STAGES[name]) + r'\D*?(-?\d\.\d{4})', said)
         assert number and abs(float(number[1]) - expected.item()) < 1.1e-4, said
 
@@ -103,9 +103,9 @@ def test_panel_in_the_dark(open_page):
     page = open_page('07_gradient')
     page.add_style_tag(content='body, body * { background-color: transparent; } html { background: #111; } .logits-panel { color: #eee; }')
     panel = page.locator('.logits-panel')
-    panel.get_by_role('slider', name='score of 3').press('ArrowRight')
+    panel.get_by_role('slider', name='logit of 3').press('ArrowRight')
     assert 'dark' in panel.get_attribute('class').split()
-    for colour in ('--target', '--score', '--slope'):
+    for colour in ('--target', '--score', '--gradient'):
         rgb = torch.tensor([int(panel.evaluate(f"e => getComputedStyle(e).getPropertyValue('{colour}')").strip()[i:i + 2], 16) / 255 for i in (1, 3, 5)])
         luminance = (torch.where(rgb <= .04045, rgb / 12.92, ((rgb + .055) / 1.055)**2.4) * torch.tensor([.2126, .7152, .0722])).sum()
         assert (luminance + .05) / (.0056 + .05) > 4.5, colour  # #111 has the luminance .0056
