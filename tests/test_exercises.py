@@ -1,11 +1,11 @@
-"Every exercise is asked, unsolved, and solved at the end of its lesson; every question has one right option and says why the others are not."
+"Every exercise is asked, unrun, and solved at the end of its lesson; every question has one right option and says why the others are not."
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from run_lessons import spine
+from run_lessons import is_stub, spine
 from xent_course.exercises import exercises
 
 NBS = Path(__file__).resolve().parent.parent/'nbs'
@@ -28,7 +28,8 @@ def test_asked_and_solved(path):
     asked, solved = checks(path, strict=False), checks(path, strict=True)
     assert list(asked) == list(solved) and (2 <= len(asked) <= 4 if path in SPINE else len(asked) == 10)
     for (answer, stub), (same, solution) in zip(asked.values(), solved.values()):
-        assert stub.outputs[-1].data['text/plain'].startswith('✗') and not stub.metadata.get('jupyter')
+        assert is_stub(stub.source) and not is_stub(solution.source)
+        assert not stub.outputs and not stub.metadata.get('jupyter')  # a page shows no hint to what nobody has answered
         assert solution.outputs[-1].data['text/plain'].startswith('✓') and solution.metadata.jupyter.source_hidden
         assert answer == same
 

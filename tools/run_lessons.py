@@ -1,5 +1,5 @@
 "Run notebooks from top to bottom, each in a fresh Jupyter kernel, and say how each one went."
-import argparse, os, shutil, sys, tempfile, time
+import argparse, os, re, shutil, sys, tempfile, time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +64,16 @@ def run_alone(path, **kwargs):
     with tempfile.TemporaryDirectory() as folder: return run_lesson(Path(shutil.copy(path, folder)), **kwargs)
 
 
+def is_stub(source):
+    "Whether a code cell waits for a reader's answer to an exercise."
+    return bool(re.search(r"^(if )?check\('[^']+', \w+\)", source, re.M))
+
+
 def save(run):
-    "Write a notebook with its outputs, but without the places of its widgets: these live no longer than their kernel, and pages show what stands beside them."
+    """Write a notebook with its outputs, but for two kinds. The places of widgets live no longer than their kernel: pages show what
+    stands beside them. And what an exercise says to an answer that nobody has given yet would solve "find the bug"."""
     for cell in run.notebook.cells:
+        if is_stub(cell.source): cell.outputs = []
         for output in cell.get('outputs', []): output.get('data', {}).pop('application/vnd.jupyter.widget-view+json', None)
     nbformat.write(run.notebook, run.path)
 

@@ -1,4 +1,4 @@
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 from .sigmoid import sigmoid, sigmoid_diff, six_images
 from .softmax import softmax

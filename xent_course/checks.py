@@ -61,7 +61,7 @@ def check_target(input, target):
     check_device(target, 'target', input)
 
 def check_range(input, target):
-    "IndexError if `target` holds a class that `input` has no score for."
+    "IndexError if `target` holds a class that `input` has no logit for."
     c = input.shape[class_axis(input)]
     bad = target[(target < 0) | (target >= c)]
     if not len(bad): return
@@ -125,13 +125,13 @@ def check_loss(input, target, weight=None, ignore_index=-100, reduction='mean', 
     else: check_target(input, target)
 
 def check_pairs(logits):
-    "TypeError or ValueError unless there are two scores in each row."
+    "TypeError or ValueError unless there are two logits in each row."
     check_float(logits, 'logits')
     if logits.ndim != 2 or logits.shape[1] != 2:
         raise ValueError(f"logits must have shape (n, 2), two scores per row, got {tuple(logits.shape)}: for more classes use softmax")
 
 def check_binary(inputs, targets):
-    "TypeError or ValueError unless there is one score for each target, and the targets, looked at on a CPU, are 0 or 1."
+    "TypeError or ValueError unless there is one logit for each target, and the targets, looked at on a CPU, are 0 or 1."
     check_float(inputs, 'inputs')
     if not isinstance(targets, Tensor): raise TypeError(f"targets must be a tensor, got {type(targets).__name__}: wrap it in torch.tensor")
     if inputs.shape != targets.shape:

@@ -14,7 +14,7 @@ from .nll import reduce_losses, target_weights
 from .softmax import softmax, upcast
 
 # %% ../nbs/06_cross_entropy.ipynb #5a0754fa
-from .gradient import target_losses  # the next lesson's: -log_softmax at the target, with its own gradient
+from .gradient import target_losses  # from the next lesson: -log_softmax at the target
 
 # %% ../nbs/06_cross_entropy.ipynb #4594d2cd
 def soft_losses(input, q, weight):
@@ -40,23 +40,25 @@ def index_losses(input, target, weight, ignore_index, label_smoothing):
     return losses, w.sum()
 
 # %% ../nbs/06_cross_entropy.ipynb #e31ba68b
-def cross_entropy(input:Tensor,             # Logits, not probabilities, classes on axis 1, or (c,), a float dtype
-                  target:Tensor,            # Class indices, int64; or probabilities, shape of `input`, floats
-                  weight:Tensor|None=None,  # How much each class counts, shape (c,), dtype of `input`
+def cross_entropy(input:Tensor,             # Logits, classes on axis 1, or (c,), a float dtype
+                  target:Tensor,            # Class indices, int64, or probabilities like `input`
+                  weight:Tensor|None=None,  # How much each class counts, (c,), dtype of `input`
                   *,
-                  ignore_index:int=-100,    # The class index that means "no label": it counts for nothing
+                  ignore_index:int=-100,    # The class index that means "no label"
                   reduction:str='mean',     # 'none', 'mean' or 'sum'
                   label_smoothing:float=0., # Share of the target to spread over all classes, 0 to 1
-                 )->Tensor:                 # Scalar, or one loss per item for 'none'; dtype of `input`
-    """The cross-entropy of softmax(input) against the targets; raises TypeError, ValueError or IndexError on bad input.
+                 )->Tensor:                 # Scalar, or a loss per item for 'none'; `input`'s dtype
+    """The cross-entropy of softmax(input) against the targets.
 
-    C. M. Bishop, "Pattern Recognition and Machine Learning", Springer 2006, section 4.3.4; label_smoothing:
-    C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016."""
+    Raises TypeError, ValueError or IndexError on bad input. C. M. Bishop, "Pattern Recognition and
+    Machine Learning", Springer 2006, section 4.3.4; label_smoothing: C. Szegedy et al.,
+    "Rethinking the Inception Architecture for Computer Vision", CVPR 2016."""
     check_loss(input, target, weight, ignore_index, reduction, label_smoothing, soft=True)
     x, e = upcast(input), label_smoothing
     if target.shape == input.shape: losses, count = probability_losses(x, target, weight, e)
     else: losses, count = index_losses(x, target, weight, ignore_index, e)
-    return reduce_losses(losses, reduction, count).to(torch.promote_types(loss_dtype(input), target.dtype))
+    dtype = torch.promote_types(loss_dtype(input), target.dtype)
+    return reduce_losses(losses, reduction, count).to(dtype)
 
 # %% ../nbs/06_cross_entropy.ipynb #f4cf78ee
 class CrossEntropyLoss(nn.Module):

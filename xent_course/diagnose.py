@@ -38,7 +38,7 @@ def _logit_mistakes(logits, takes_logs):
                       "diverged; look for the first step where it happens, and lower the learning rate.")
     elif logits.min() >= 0 and logits.max() <= 1 and _near(logits.double().sum(axis).to(logits.dtype), 1):
         if takes_logs: yield Mistake('nll_loss of probabilities', "logits look like probabilities, and nll_loss takes no log: the "
-                                     "loss is negative. Give it log_softmax of the scores.")
+                                     "loss is negative. Give it log_softmax of the logits.")
         else: yield Mistake('double softmax', "logits look like probabilities. The loss contains a softmax already, and two put a "
                             f"floor of {math.log(1 + (logits.shape[axis] - 1) / math.e):.4f} under it. Let the network end in its "
                             "linear layer.")
@@ -48,7 +48,7 @@ def _logit_mistakes(logits, takes_logs):
             yield Mistake('log_softmax too many', "logits look like log-probabilities. That is harmless, since the loss's own "
                           "log_softmax leaves them as they are, but one of the two can go.")
         if takes_logs and not logs:
-            yield Mistake('nll_loss of raw scores', "nll_loss is given scores that are not log-probabilities: the loss falls without "
+            yield Mistake('nll_loss of raw logits', "nll_loss is given logits that are not log-probabilities: the loss falls without "
                           "end. Use cross_entropy, or log_softmax first.")
 
 # %% ../nbs/further/01_break_it.ipynb #52d5693f
@@ -91,11 +91,11 @@ def _value_mistakes(logits, target, ignore_index):
     else:
         loss = cross_entropy(logits.float(), target, ignore_index=ignore_index)
         if loss.isinf():
-            yield Mistake('-inf at a target', "the score of some target is -inf, so its loss is infinite. Mask with a large finite "
+            yield Mistake('-inf at a target', "the logit of some target is -inf, so its loss is infinite. Mask with a large finite "
                           "number, and no targets.")
         elif loss > math.log(c) + 5:
             yield Mistake('loss far above ln c', f"the loss is {loss:.2f}, and a network that knows nothing has ln {c} = "
-                          f"{math.log(c):.2f}. At the start of training, the scores are far too large; later, look whether the "
+                          f"{math.log(c):.2f}. At the start of training, the logits are far too large; later, look whether the "
                           "classes are in the order of the columns.")
 
 # %% ../nbs/further/01_break_it.ipynb #aac2cb31
@@ -127,7 +127,7 @@ def find_mistakes(logits:Tensor,                # What the network gave, shape (
         if not isinstance(x, Tensor): raise TypeError(f"{name} must be a tensor, got {type(x).__name__}: wrap it in torch.tensor")
     logits, target = logits.detach(), target.detach()
     if not logits.is_floating_point():
-        return [Mistake('logits dtype', f"logits hold {logits.dtype}, and scores must be floats. Are logits and target swapped?")]
+        return [Mistake('logits dtype', f"logits hold {logits.dtype}: they must be floats. Are logits and target swapped?")]
     if not logits.numel(): return [Mistake('empty batch', "the batch is empty: its mean loss is nan. Skip it.")]
     name = getattr(loss_func, '__name__', type(loss_func).__name__).lower().replace('_', '')
     if any(word in name for word in ('bce', 'binary', 'mse', 'mnist')): return list(_single_score_mistakes(logits, target, loss_func))

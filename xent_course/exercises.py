@@ -45,12 +45,12 @@ _ends = torch.tensor([-100., -60., -30., -1., 0., 1., 100.], requires_grad=True)
 _far = torch.tensor([-800., 2., 800.], dtype=torch.float64, requires_grad=True)
 exercises['1.3'] = Exercise(
     right=torch.sigmoid, cases=((_ends,), (_far,)), gradients=True, atol=1e-40,
-    praise='Right, in values and in slopes: no exponential of a large positive number is left.', mistakes={
-    'The values are right, but at -100 the slope is nan: the exponential of 100 is infinity, and the slope multiplies it by 0. Take only exponentials of what is not above 0.': lambda x: 1 / (1 + torch.exp(-x)),
-    'The values are right, but the nan is still in the slopes: `where` computes both forms everywhere, and multiplies the slope of the one it does not take by 0. Choose the exponent first, then take one exponential.':
+    praise='Right, in values and in gradients: no exponential of a large positive number is left.', mistakes={
+    'The values are right, but at -100 the gradient is nan: the exponential of 100 is infinity, and the gradient multiplies it by 0. Take only exponentials of what is not above 0.': lambda x: 1 / (1 + torch.exp(-x)),
+    'The values are right, but the nan is still in the gradients: `where` computes both forms everywhere, and multiplies the gradient of the one it does not take by 0. Choose the exponent first, then take one exponential.':
         lambda x: torch.where(x > 0, 1 / (1 + torch.exp(-x)), torch.exp(x) / (1 + torch.exp(x))),
-    'The nan has gone from the values only. The slope at 100 is still nan: replace the cause.': lambda x: torch.nan_to_num(torch.exp(x) / (1 + torch.exp(x)), 1.),
-    'The absolute value has slope 0 at 0, so the slope there is 0 here, and it should be .25. torch.where(x >= 0, -x, x) has a slope there.': lambda x: torch.where(x >= 0, 1, torch.exp(-x.abs())) / (1 + torch.exp(-x.abs())),
+    'The nan has gone from the values only. The gradient at 100 is still nan: replace the cause.': lambda x: torch.nan_to_num(torch.exp(x) / (1 + torch.exp(x)), 1.),
+    'The absolute value has gradient 0 at 0, so the gradient there is 0 here, and it should be .25. torch.where(x >= 0, -x, x) has a gradient there.': lambda x: torch.where(x >= 0, 1, torch.exp(-x.abs())) / (1 + torch.exp(-x.abs())),
     'At a score of 100 it gives nan: the exponential of 100 is infinity in float32, and infinity / infinity is nan. Is there another form of the same fraction, for scores above 0?': lambda x: torch.exp(x) / (1 + torch.exp(x)),
     'The nan has become 0, but where the score is large and positive the confidence must be close to 1. Replace the cause, not the nan.': lambda x: torch.nan_to_num(torch.exp(x) / (1 + torch.exp(x)), 0.),
     'This is 1 at low scores and 0 at high ones: the sign of the exponent is the wrong way round.': lambda x: 1 / (1 + torch.exp(x)),
@@ -70,29 +70,29 @@ exercises['2.1'] = Exercise(
     'Here each column adds up to 1, so the images compete with each other. Which axis holds the classes?': lambda x: F.softmax(x, 0),
     'Here all numbers together add up to 1. Each row must, so sum over one axis only: dim=1.': lambda x: x.exp() / x.exp().sum(),
     'The sums have shape (n,), and dividing (n, c) by that fails, or, with as many rows as classes, divides by the wrong row. Keep the axis: keepdim=True.': lambda x: x.exp() / x.exp().sum(1),
-    'These are shares of the scores themselves, and negative ones give no probability. Take the exponential first.': lambda x: x / x.sum(1, keepdim=True),
+    'These are shares of the logits themselves, and negative ones give no probability. Take the exponential first.': lambda x: x / x.sum(1, keepdim=True),
     'These are the exponentials. Divide them by the sum of their row.': torch.exp,
     'These are log-probabilities, all negative. Softmax is what they are the log of.': lambda x: F.log_softmax(x, 1)})
 # Rows that tell apart what may be subtracted: the first logit, the mean or the smallest fail in different ones.
 _rows_apart = torch.tensor([[1000., 999.], [1., 0.], [-500., -501.], [120., 0.], [0., 120.], [300., 0.], [0., 300.]])
 exercises['2.2'] = Exercise(
     right=lambda x: F.softmax(x, 1), cases=((_rows_apart,), (_five[0],), (_square[0],)),
-    praise='Right: the largest score of each row becomes 0, so each sum is at least 1.', mistakes={
-    'Rows whose scores lie far below the largest of the batch become 0 / 0, nan: the maximum was taken over the whole batch. Each row needs its own.':
+    praise='Right: the largest logit of each row becomes 0, so each sum is at least 1.', mistakes={
+    'Rows whose logits lie far below the largest of the batch become 0 / 0, nan: the maximum was taken over the whole batch. Each row needs its own.':
         lambda x: (x - x.max()).exp() / (x - x.max()).exp().sum(1, keepdim=True),
     'Without subtracting anything, the exponential of 1000 is infinity. Subtract, but the right thing.': lambda x: x.exp() / x.exp().sum(1, keepdim=True),
-    'This subtracts the maximum of each column. It is the scores of one row that may be shifted together.': lambda x: (x - x.amax(0)).exp() / (x - x.amax(0)).exp().sum(1, keepdim=True),
+    'This subtracts the maximum of each column. It is the logits of one row that may be shifted together.': lambda x: (x - x.amax(0)).exp() / (x - x.amax(0)).exp().sum(1, keepdim=True),
     'The maxima have shape (n,), which does not fit (n, c), or, with as many rows as classes, fits wrongly: keepdim=True.': lambda x: (x - x.amax(1)).exp() / (x - x.amax(1)).exp().sum(1, keepdim=True),
     'This subtracts the mean of the row, which may lie far below the largest: exp overflows again.': lambda x: (x - x.mean(1, keepdim=True)).exp() / (x - x.mean(1, keepdim=True)).exp().sum(1, keepdim=True),
     'This subtracts the first logit of the row, whether it is the largest or not.': lambda x: (x - x[:, :1]).exp() / (x - x[:, :1]).exp().sum(1, keepdim=True),
-    'This subtracts the smallest score of the row, so the largest may still overflow, and in a row whose scores lie far apart it does.': lambda x: (x - x.amin(1, keepdim=True)).exp() / (x - x.amin(1, keepdim=True)).exp().sum(1, keepdim=True)})
+    'This subtracts the smallest logit of the row, so the largest may still overflow, and in a row whose logits lie far apart it does.': lambda x: (x - x.amin(1, keepdim=True)).exp() / (x - x.amin(1, keepdim=True)).exp().sum(1, keepdim=True)})
 exercises['2.3'] = Exercise(
     right=lambda x, temperature: F.softmax(x / temperature, 1), cases=((_six[0], 2.), (_five[0], .5)),
     praise='Right: above 1 it makes the probabilities more alike, below 1 less.', mistakes={
     'This multiplies: a high temperature makes the winner surer here, and it should make it less sure.': lambda x, temperature: F.softmax(x * temperature, 1),
-    'This divides the probabilities, and the rows no longer add up to 1. Divide the scores.': lambda x, temperature: F.softmax(x, 1) / temperature,
-    'Subtracting the same number from all scores changes nothing. Divide by it.': lambda x, temperature: F.softmax(x - temperature, 1),
-    'A power of the probabilities is on the right track, but the rows must add up to 1 again. It is simpler to divide the scores.': lambda x, temperature: F.softmax(x, 1)**(1 / temperature)})
+    'This divides the probabilities, and the rows no longer add up to 1. Divide the logits.': lambda x, temperature: F.softmax(x, 1) / temperature,
+    'Subtracting the same number from all logits changes nothing. Divide by it.': lambda x, temperature: F.softmax(x - temperature, 1),
+    'A power of the probabilities is on the right track, but the rows must add up to 1 again. It is simpler to divide the logits.': lambda x, temperature: F.softmax(x, 1)**(1 / temperature)})
 exercises['2.4'] = Exercise(
     right=lambda lead, p: lead / math.log(p / (1 - p)), cases=((3., .9), (.5, .75), (8., .6)), praise='Right: divided by it, the lead becomes the logit of p.', mistakes={
     'This is one over it. The lead is divided by the temperature, and must become ln(p / (1 - p)).': lambda lead, p: math.log(p / (1 - p)) / lead,
@@ -159,7 +159,7 @@ exercises['4.3'] = Exercise(
     cases=(_column, (_column[0][:1], _column[1][:1])), praise='Right: six outputs against six targets.', mistakes={
     'For six images it averages 36 numbers. Look at the shapes of outputs and target, and at what `where` makes of them.': lambda outputs, target: torch.where(target == 1, 1 - torch.sigmoid(outputs), torch.sigmoid(outputs)).mean(),
     'The two cases are the wrong way round: where the target is 1, the distance is 1 minus the confidence.': lambda outputs, target: torch.where(target == 1, torch.sigmoid(outputs.squeeze(1)), 1 - torch.sigmoid(outputs.squeeze(1))).mean(),
-    'Without the sigmoid these are distances of scores, not of confidences.': lambda outputs, target: torch.where(target == 1, 1 - outputs.squeeze(1), outputs.squeeze(1)).mean(),
+    'Without the sigmoid these are distances of logits, not of confidences.': lambda outputs, target: torch.where(target == 1, 1 - outputs.squeeze(1), outputs.squeeze(1)).mean(),
     'One distance for each image: the mean is missing.': lambda outputs, target: torch.where(target == 1, 1 - torch.sigmoid(outputs.squeeze(1)), torch.sigmoid(outputs.squeeze(1)))})
 exercises['4.4'] = Exercise(
     right=lambda t, c: torch.where(t.bincount(minlength=c) > 0, 1 / t.bincount(minlength=c), 0), cases=((_six[1], 2), (torch.tensor([0, 0, 0, 2]), 4), (_five[1], 4)), praise='Right: each class that occurs now adds up to a weight of 1.', mistakes={
@@ -182,7 +182,7 @@ exercises['5.1'] = Exercise(
 exercises['5.2'] = Exercise(
     right=lambda x: x.logsumexp(1), cases=((torch.cat([torch.tensor([[1000., 1000.], [-1000., -1001.]]), _rows_apart]),), (_five[0],), (_square[0],)),
     praise='Right: shifted down by m, and m added back.', mistakes={
-    'Two scores of 1000 give .6931 here, and logsumexp is never below the largest score. What was subtracted must be added back.': lambda x: (x - x.amax(1, keepdim=True)).exp().sum(1).log(),
+    'Two logits of 1000 give .6931 here, and logsumexp is never below the largest logit. What was subtracted must be added back.': lambda x: (x - x.amax(1, keepdim=True)).exp().sum(1).log(),
     'Without a shift the exponential of 1000 is infinity.': lambda x: x.exp().sum(1).log(),
     'One maximum for the whole batch: the other rows underflow to the log of 0. Each row needs its own.': lambda x: (x - x.max()).exp().sum(1).log() + x.max(),
     'The sums have shape (n,) and the maxima (n, 1): added together they make (n, n). Squeeze the maxima.': lambda x: (x - x.amax(1, keepdim=True)).exp().sum(1).log() + x.amax(1, keepdim=True),
@@ -190,7 +190,7 @@ exercises['5.2'] = Exercise(
 exercises['5.3'] = Exercise(
     right=lambda x: F.log_softmax(x, 1), cases=((torch.cat([torch.tensor([[200., 0.], [0., -300.], [2000., 0.]]), _rows_apart]),), (_five[0],), (_square[0],)),
     praise='Right: the log and the exponential of softmax have met, and cancelled.', mistakes={
-    'For the scores 200 and 0 it gives minus infinity, and the truth is -200: softmax rounded to 0 before the log. Do the algebra first.': lambda x: F.softmax(x, 1).log(),
+    'For the logits 200 and 0 it gives minus infinity, and the truth is -200: softmax rounded to 0 before the log. Do the algebra first.': lambda x: F.softmax(x, 1).log(),
     'A small number inside the log hides the infinity, but the result is wrong: -200 has become the log of that small number.': lambda x: (F.softmax(x, 1) + 1e-9).log(),
     'The exponential of 200 is infinity: subtract the row\'s maximum before you take it.': lambda x: x - x.exp().sum(1, keepdim=True).log(),
     'This is taken along the columns. The classes are on axis 1.': lambda x: F.log_softmax(x, 0),
@@ -214,10 +214,10 @@ exercises['6.1'] = Exercise(
 _far_apart = torch.tensor([[200., 0.], [0., 1.], [2000., 0.]]), torch.tensor([1, 1, 1])
 exercises['6.2'] = Exercise(
     right=lambda x, target: F.nll_loss(F.log_softmax(x, 1), target), cases=_batches + (_far_apart,), forbidden=('cross_entropy',), praise='Right: log_softmax, choose, minus, mean.', mistakes={
-    'For the scores 200 and 0 and the second class as target, this is infinite, and the truth is 200: softmax rounds to 0 before the log is taken. log_softmax does both at once.': lambda x, target: F.nll_loss(F.softmax(x, 1).log(), target),
+    'For the logits 200 and 0 and the second class as target, this is infinite, and the truth is 200: softmax rounds to 0 before the log is taken. log_softmax does both at once.': lambda x, target: F.nll_loss(F.softmax(x, 1).log(), target),
     'This averages every row with every target. Pair them: range(len(x)) in place of the colon.': lambda x, target: -F.log_softmax(x, 1)[:, target].mean(),
     'The log is missing: this is minus the mean probability, and a loss is never negative.': lambda x, target: F.nll_loss(F.softmax(x, 1), target),
-    'The softmax is missing: raw scores were used as log-probabilities.': F.nll_loss,
+    'The softmax is missing: raw logits were used as log-probabilities.': F.nll_loss,
     'One loss for each image: the mean is missing.': lambda x, target: F.cross_entropy(x, target, reduction='none'),
     'This is the sum over the batch. The loss is the mean.': lambda x, target: F.cross_entropy(x, target, reduction='sum'),
     'The sign is wrong.': lambda x, target: -F.cross_entropy(x, target),
@@ -235,30 +235,30 @@ exercises['6.3'] = Exercise(
 exercises['6.4'] = Exercise(
     right=F.cross_entropy, cases=_batches + (_far_apart, (torch.tensor([[20., -20.]]), torch.tensor([0])),),
     praise='Right: cross_entropy has the softmax inside. (A log_softmax before it would have done no harm.)', mistakes={
-    'For the scores 20 and -20 and the first class as target, as right and sure as can be, this gives .3133. What does cross_entropy do with what it is given?': lambda x, target: F.cross_entropy(F.softmax(x, 1), target),
+    'For the logits 20 and -20 and the first class as target, as right and sure as can be, this gives .3133. What does cross_entropy do with what it is given?': lambda x, target: F.cross_entropy(F.softmax(x, 1), target),
     'Now the log is missing: nll_loss takes none, and a loss is not negative.': lambda x, target: F.nll_loss(F.softmax(x, 1), target),
-    'nll_loss of raw scores: it wants log-probabilities.': F.nll_loss,
-    'A sigmoid is one function too many as well: cross_entropy wants the raw scores.': lambda x, target: F.cross_entropy(torch.sigmoid(x), target)})
+    'nll_loss of raw logits: it wants log-probabilities.': F.nll_loss,
+    'A sigmoid is one function too many as well: cross_entropy wants the raw logits.': lambda x, target: F.cross_entropy(torch.sigmoid(x), target)})
 
 # %% ../nbs/support/exercises.ipynb #bbd3d9dc
-_slope = lambda x, t: (F.softmax(x, 1) - F.one_hot(t, x.shape[1])) / len(t)
+_gradient = lambda x, t: (F.softmax(x, 1) - F.one_hot(t, x.shape[1])) / len(t)
 _wide = _five[0], torch.tensor([2, 0, 1, 1, 1])  # without the last class
 exercises['7.1'] = Exercise(
-    right=_slope, cases=_batches + (_wide,), praise='Right: what the network said minus what is true, shared among n images.', mistakes={
-    'This is the gradient of the sum of the losses. The mean gives each image the weight 1/n.': lambda x, t: _slope(x, t) * len(t),
-    'The sign is wrong: this is the direction to go, downhill. The gradient points uphill.': lambda x, t: -_slope(x, t),
+    right=_gradient, cases=_batches + (_wide,), praise='Right: what the network said minus what is true, shared among n images.', mistakes={
+    'This is the gradient of the sum of the losses. The mean gives each image the weight 1/n.': lambda x, t: _gradient(x, t) * len(t),
+    'The sign is wrong: this is the direction to go, downhill. The gradient points uphill.': lambda x, t: -_gradient(x, t),
     'Nothing was subtracted: this is softmax / n.': lambda x, t: F.softmax(x, 1) / len(t),
     'This subtracts the number of the class from the whole row. It must be the one-hot target.': lambda x, t: (F.softmax(x, 1) - t[:, None]) / len(t),
     'Softmax and target have the shapes (n, c) and (n,), which fit only by chance, and subtract the numbers of classes. It must be the one-hot target.': lambda x, t: (F.softmax(x, 1) - t) / len(t),
     'Without the number of classes, one_hot counts only up to the largest class in this batch: give it x.shape[1].': lambda x, t: (F.softmax(x, 1) - F.one_hot(t)) / len(t),
-    'This divides by all n times c numbers. The mean is over the n images.': lambda x, t: _slope(x, t) / x.shape[1]})
+    'This divides by all n times c numbers. The mean is over the n images.': lambda x, t: _gradient(x, t) / x.shape[1]})
 exercises['7.2'] = Exercise(
-    right=lambda x, t, lr: x - lr * _slope(x, t), cases=tuple((x, t, 2.) for x, t in _batches + (_wide,)), praise='Right: downhill, by lr times the slope.', mistakes={
-    'This goes uphill: the loss rises. Subtract the gradient.': lambda x, t, lr: x + lr * _slope(x, t),
-    'The step size has no part in this.': lambda x, t, lr: x - _slope(x, t),
-    'This is the gradient of the sum: the step is n times too large.': lambda x, t, lr: x - lr * len(t) * _slope(x, t),
-    'This is the step alone. Subtract it from the scores.': lambda x, t, lr: lr * _slope(x, t),
-    'The step size belongs to the gradient, not to the scores.': lambda x, t, lr: lr * x - _slope(x, t)})
+    right=lambda x, t, lr: x - lr * _gradient(x, t), cases=tuple((x, t, 2.) for x, t in _batches + (_wide,)), praise='Right: downhill, by lr times the gradient.', mistakes={
+    'This goes uphill: the loss rises. Subtract the gradient.': lambda x, t, lr: x + lr * _gradient(x, t),
+    'The step size has no part in this.': lambda x, t, lr: x - _gradient(x, t),
+    'This is the gradient of the sum: the step is n times too large.': lambda x, t, lr: x - lr * len(t) * _gradient(x, t),
+    'This is the step alone. Subtract it from the logits.': lambda x, t, lr: lr * _gradient(x, t),
+    'The step size belongs to the gradient, not to the logits.': lambda x, t, lr: lr * x - _gradient(x, t)})
 _chunks = [(_five[0][:1], _five[1][:1]), (_five[0][1:], _five[1][1:])]
 exercises['7.3'] = Exercise(
     right=lambda batches: sum(F.cross_entropy(x, t, reduction='sum') for x, t in batches) / sum(len(t) for _, t in batches),
@@ -271,11 +271,11 @@ exercises['7.3'] = Exercise(
     'Only the last batch counts here.': lambda batches: F.cross_entropy(*batches[-1])})
 _images_5 = torch.randn(6, 5, generator=_random), torch.randn(2, 5, generator=_random)
 exercises['7.4'] = Exercise(
-    right=lambda a, w, t: _slope(a @ w.T, t).T @ a, cases=((*_images_5, _six[1]), (torch.randn(5, 5, generator=_random), torch.randn(4, 5, generator=_random), _five[1])), praise='Right: error times input, summed over the images. This is how one layer back goes.', mistakes={
-    'This is its transpose, shape (5, c).': lambda a, w, t: a.T @ _slope(a @ w.T, t),
-    'This is the gradient at the logits. Each weight also has the input that it multiplies.': lambda a, w, t: _slope(a @ w.T, t),
-    'This is the gradient at a, the input: logits times w. At w it is logits times a.': lambda a, w, t: _slope(a @ w.T, t) @ w,
-    'This is the gradient of the sum of the losses. The mean divides by n.': lambda a, w, t: len(t) * _slope(a @ w.T, t).T @ a,
+    right=lambda a, w, t: _gradient(a @ w.T, t).T @ a, cases=((*_images_5, _six[1]), (torch.randn(5, 5, generator=_random), torch.randn(4, 5, generator=_random), _five[1])), praise='Right: error times input, summed over the images. This is how one layer back goes.', mistakes={
+    'This is its transpose, shape (5, c).': lambda a, w, t: a.T @ _gradient(a @ w.T, t),
+    'This is the gradient at the logits. Each weight also has the input that it multiplies.': lambda a, w, t: _gradient(a @ w.T, t),
+    'This is the gradient at a, the input: logits times w. At w it is logits times a.': lambda a, w, t: _gradient(a @ w.T, t) @ w,
+    'This is the gradient of the sum of the losses. The mean divides by n.': lambda a, w, t: len(t) * _gradient(a @ w.T, t).T @ a,
     'Nothing was subtracted: softmax alone is not the error.': lambda a, w, t: (F.softmax(a @ w.T, 1) / len(t)).T @ a})
 
 # %% ../nbs/support/exercises.ipynb #54944d32
@@ -311,9 +311,9 @@ exercises['mixed 1'] = Exercise(
     right=1 / (1 + math.exp(-3)), praise='Right: only the lead of 3 counts, and the sigmoid of 3 is .9526.', mistakes={
     'This is the confidence in the second class.': 1 / (1 + math.exp(3)),
     'This is the lead. The sigmoid turns it into a confidence.': 3.,
-    'These are shares of the scores themselves. Only their difference counts.': 102 / 201,
+    'These are shares of the logits themselves. Only their difference counts.': 102 / 201,
     'These are the odds, e to the difference. The confidence is odds / (1 + odds).': math.exp(3),
-    'This is the sigmoid of 102 alone. Only the difference of the scores counts.': 1.})
+    'This is the sigmoid of 102 alone. Only the difference of the logits counts.': 1.})
 exercises['mixed 2'] = Exercise(
     right=((4, 10), (4, 4), (4,)), praise='Right: rows, every combination, and pairs.', mistakes={
     'One of the three pairs rows with columns, one by one: it has one number for each row, not a square.': ((4, 10), (4, 4), (4, 4)),
@@ -324,7 +324,7 @@ exercises['mixed 3'] = Exercise(
     right=.75, praise='Right: the exponentials are 1 and 3, and 3 of 4 is .75.', mistakes={
     'This is the first class. The second was asked for.': .25,
     'This is the exponential of ln 3. Divide it by the sum of the row.': 3.,
-    'These are shares of the scores, 0 and ln 3. Take their exponentials first.': 1.,
+    'These are shares of the logits, 0 and ln 3. Take their exponentials first.': 1.,
     'These are the odds of the first class against the second, 1 to 3.': 1 / 3})
 _where = torch.randn(2, 4, 5, 3, generator=_random), torch.randint(3, (2, 4, 5), generator=_random)
 exercises['mixed 4'] = Exercise(
@@ -358,19 +358,19 @@ _single = torch.randn(5, 1, generator=_random)
 exercises['mixed 8'] = Exercise(
     right=lambda x: torch.cat([torch.zeros_like(x), x], 1), cases=((_single,), (_column[0].double(),)),
     praise='Right: softmax of 0 and x is the sigmoid of x. Now the loss can learn.', mistakes={
-    'With one column softmax is always 1 and the loss always 0, whatever the network says. Who competes with this score?': lambda x: x,
-    'The columns have changed places: x is the score of class 1.': lambda x: torch.cat([x, torch.zeros_like(x)], 1),
+    'With one column softmax is always 1 and the loss always 0, whatever the network says. Who competes with this logit?': lambda x: x,
+    'The columns have changed places: x is the logit of class 1.': lambda x: torch.cat([x, torch.zeros_like(x)], 1),
     'These two differ by 2x, so the confidence is the sigmoid of 2x. It should be that of x.': lambda x: torch.cat([-x, x], 1),
-    'These are probabilities. cross_entropy takes a softmax itself and wants scores.': lambda x: torch.cat([1 - torch.sigmoid(x), torch.sigmoid(x)], 1),
-    'x is a score, not a probability: 1 - x is not the score of the other class.': lambda x: torch.cat([1 - x, x], 1),
+    'These are probabilities. cross_entropy takes a softmax itself and wants logits.': lambda x: torch.cat([1 - torch.sigmoid(x), torch.sigmoid(x)], 1),
+    'x is a logit, not a probability: 1 - x is not the logit of the other class.': lambda x: torch.cat([1 - x, x], 1),
     'Two equal columns: each class would have one half, whatever x is.': lambda x: torch.cat([x, x], 1)})
 exercises['mixed 9'] = Exercise(
     right=math.log(1 + 9 / math.e), praise='Right: ln(1 + 9/e), about 1.4612. A loss on ten classes that levels off just above it, with a good accuracy, probably has a softmax too many.', mistakes={
     'That would be so if cross_entropy saw logits, which can lie infinitely far apart. These are 1 apart.': 0.,
     'This is the loss before any training, ln 10.': math.log(10),
-    'This is the floor for two classes. Here nine others have the score 0.': math.log(1 + 1 / math.e),
-    'This is the logsumexp of the ten. Subtract the score of the target, which is 1.': math.log(9 + math.e),
-    'The nine others have the score 0, so e to that is 1 for each of them, and for the target it is e.': math.log(9 + 1 / math.e)})
+    'This is the floor for two classes. Here nine others have the logit 0.': math.log(1 + 1 / math.e),
+    'This is the logsumexp of the ten. Subtract the logit of the target, which is 1.': math.log(9 + math.e),
+    'The nine others have the logit 0, so e to that is 1 for each of them, and for the target it is e.': math.log(9 + 1 / math.e)})
 exercises['mixed 10'] = Exercise(lambda x, t: ((x - x.amax(1, keepdim=True)).exp().sum(1).log() + x.amax(1) - x[_rows(x), t]).mean(), exercises['6.2'].mistakes | {
     'One maximum for the whole batch: rows far below it become the log of 0. Each row needs its own.':
         lambda x, target: F.nll_loss(x - x.max() - (x - x.max()).exp().sum(1, keepdim=True).log(), target),

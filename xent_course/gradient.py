@@ -17,12 +17,13 @@ from .softmax import row_max, softmax
 
 # %% ../nbs/07_gradient.ipynb #1a4d07a5
 def cross_entropy_grad(input:Tensor,         # Logits, classes on axis 1, or (c,), a float dtype
-                       target:Tensor,        # Class indices, shape of `input` without its class axis, int64
-                       reduction:str='mean', # 'mean', or 'sum' or 'none' for the gradient of each item's own loss
+                       target:Tensor,        # Class indices, `input`'s shape less the class axis
+                       reduction:str='mean', # 'none' and 'sum' don't divide by the number of items
                       )->Tensor:             # Gradient at each logit, shape and dtype of `input`
-    """(softmax - one_hot) / n, the gradient of `cross_entropy`; raises TypeError, ValueError or IndexError on bad input.
+    """(softmax - one_hot) / n, the gradient of `cross_entropy`.
 
-    Cf. C. M. Bishop, "Pattern Recognition and Machine Learning", Springer 2006, equation 4.109."""
+    Raises TypeError, ValueError or IndexError on bad input. Cf. C. M. Bishop, "Pattern Recognition
+    and Machine Learning", Springer 2006, equation 4.109."""
     check_loss(input, target, reduction=reduction)
     axis = class_axis(input)
     p = softmax(input, axis)

@@ -22,7 +22,7 @@ def pick(input, column):
 # %% ../nbs/03_indexing.ipynb #a10f282d
 def take_target(input:Tensor,  # A number for each class, classes on axis 1, or (c,), a float dtype
                 target:Tensor, # Class indices, shape of `input` without its class axis, int64
-               )->Tensor:      # The target's number of each item, shape of `target`, dtype of `input`
-    "The entry of `input` in each target's column; raises TypeError, ValueError or IndexError on a target that doesn't fit."
+               )->Tensor:      # The target's number for each item, shape of `target`
+    "The entry in each target's column; raises TypeError, ValueError or IndexError on bad input."
     check_loss(input, target)
     return pick(input, target)

@@ -12,19 +12,19 @@ from .checks import check_dim
 from .softmax import row_max, upcast
 
 # %% ../nbs/05_log.ipynb #e4132e40
-def log_softmax(input:Tensor,                # Scores (logits), any shape, a float dtype
-                dim:int|None=None,           # The axis of the classes; may be left out for (c,) and (n, c)
+def log_softmax(input:Tensor,                # Logits, any shape, a float dtype
+                dim:int|None=None,           # The class axis; may be left out for (c,) and (n, c)
                 *,
                 dtype:torch.dtype|None=None, # Convert `input` to this first
                )->Tensor:                    # Log-probabilities, all ≤ 0; shape of `input`
-    "The log of `softmax`, also where probabilities round to 0 or scores are huge; raises as `softmax` does."
+    "The log of `softmax`, even where a probability rounds to 0; raises what `softmax` raises."
     if dtype: input = input.to(dtype)
     dim, x = check_dim(input, dim), upcast(input)
     x = x - row_max(x, dim)
     return (x - torch.exp(x).sum(dim, keepdim=True).log()).to(input.dtype)
 
 # %% ../nbs/05_log.ipynb #5af23879
-def logsumexp(input:Tensor,                      # Scores (logits), any shape, a float dtype
+def logsumexp(input:Tensor,                      # Logits, any shape, a float dtype
               dim:int|tuple[int, ...]|None=None, # The axis to sum over, or several; may be left out for (c,) and (n, c)
               keepdim:bool=False,                # Keep that axis, with length 1?
              )->Tensor:                          # Log of the sum of exponentials along `dim`; dtype of `input`

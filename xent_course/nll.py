@@ -27,26 +27,29 @@ def reduce_losses(losses, reduction, count):
     return losses.sum() / count if reduction == 'mean' else losses.sum()
 
 # %% ../nbs/04_nll.ipynb #593ef2ec
-def nll_loss(input:Tensor,              # Log-probabilities, classes on axis 1, or (c,), a float dtype
-             target:Tensor,             # Class indices, shape of `input` without its class axis, int64
-             weight:Tensor|None=None,   # How much each class counts, shape (c,), dtype of `input`
+def nll_loss(input:Tensor,            # Log-probabilities, classes on axis 1, or (c,), a float dtype
+             target:Tensor,           # Class indices, `input`'s shape without class axis, int64
+             weight:Tensor|None=None, # How much each class counts, shape (c,), dtype of `input`
              *,
-             ignore_index:int=-100,     # The target that means "no label": it counts for nothing
-             reduction:str='mean',      # 'none', 'mean' (divided by the sum of the weights) or 'sum'
-            )->Tensor:                  # Scalar, or the shape of `target` for 'none'; dtype of `input`
-    "Minus the log-probability of each target, no log taken here; raises TypeError, ValueError or IndexError on bad input."
+             ignore_index:int=-100,   # The target that means "no label": it counts for nothing
+             reduction:str='mean',    # 'none', 'sum', or 'mean': divided by the sum of the weights
+            )->Tensor:                # Scalar, or `target`'s shape for 'none'; dtype of `input`
+    """Minus the log-probability of each target; no log is taken here.
+
+    Raises TypeError, ValueError or IndexError on bad input."""
     check_loss(input, target, weight, ignore_index, reduction)
     kept, column, w = target_weights(target, weight, ignore_index)
     losses = torch.where(kept, -upcast(pick(input, column)), 0)
     return reduce_losses(w * losses, reduction, w.sum()).to(loss_dtype(input))
 
 # %% ../nbs/04_nll.ipynb #11d6ad92
-def mnist_loss(inputs:Tensor,  # One score per image, larger means class 1, any shape, a float dtype
+def mnist_loss(inputs:Tensor,  # One logit per image, larger means class 1, any shape, a float dtype
                targets:Tensor, # The classes, 0 or 1, same shape as `inputs`, any dtype
               )->Tensor:       # Scalar from 0 to 1: one minus the mean probability of the target
-    """The mean distance of `sigmoid(inputs)` from the targets; raises TypeError or ValueError on bad input.
+    """The mean distance of `sigmoid(inputs)` from the targets.
 
-    J. Howard and S. Gugger, "Deep Learning for Coders with fastai and PyTorch", O'Reilly 2020, chapter 4."""
+    Raises TypeError or ValueError on bad input. J. Howard and S. Gugger, "Deep Learning for Coders
+    with fastai and PyTorch", O'Reilly 2020, chapter 4."""
     check_binary(inputs, targets)
     p = sigmoid(inputs)
     return torch.where(targets == 1, 1 - p, p).mean()

@@ -17,6 +17,7 @@ from IPython.display import Image, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
@@ -60,7 +61,7 @@ def show_lines(x:Tensor,        # Where the curves are drawn, shape (m,); ticks 
         for (name, (px, py, *numbers)), marker, color in zip((points or {}).items(), 'os^', [colors.first, colors.second, colors.gradient]):
             ax.plot(px, py, marker, color=color, markersize=8, label=name, markeredgecolor='black')
             for a, b, i in zip(px, py, *numbers) if numbers else ():
-                ax.annotate(f'image {i}', (a, b), textcoords='offset points', **({'xytext': (9, 3)} if b < 3 * max(py) / 4 or len(px) > 3 else {'xytext': (-9, 3), 'ha': 'right'}))
+                ax.annotate(int(i), (a, b), xytext=(4, 6), textcoords='offset points', path_effects=[withStroke(linewidth=3, foreground='white')])
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
         if not x.is_floating_point(): ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(ax.lines) > 1: ax.legend(frameon=False)

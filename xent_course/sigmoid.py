@@ -20,7 +20,7 @@ def six_images()->tuple[Tensor, Tensor]: # Scores, shape (6, 2), float32, and ta
 # %% ../nbs/01_sigmoid_diff.ipynb #b1cfb5bb
 def sigmoid(x:Tensor, # Scores, any shape, a float dtype
            )->Tensor: # 1 / (1 + exp(-x)) of each, between 0 and 1, same shape and dtype
-    "The logistic function, with no overflow in value or gradient; raises TypeError unless `x` holds floats."
+    "The logistic function, stable in value and gradient; raises TypeError unless `x` holds floats."
     check_float(x, 'x')
     small = torch.exp(torch.where(x >= 0, -x, x))
     return torch.where(x >= 0, 1, small) / (1 + small)
@@ -28,6 +28,6 @@ def sigmoid(x:Tensor, # Scores, any shape, a float dtype
 # %% ../nbs/01_sigmoid_diff.ipynb #746e98ff
 def sigmoid_diff(logits:Tensor, # Two scores per row, shape (n, 2), a float dtype
                 )->Tensor:      # Probability of the first class in each row, shape (n,)
-    "The confidence that the first class is the right one; raises TypeError or ValueError unless each row has two scores."
+    "Confidence in the first class; raises TypeError or ValueError unless each row has two scores."
     check_pairs(logits)
     return sigmoid(logits[:, 0] - logits[:, 1])
