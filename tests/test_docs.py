@@ -6,6 +6,8 @@ from fastcore.docments import docments
 
 import xent_course
 
+LOSS = ['sigmoid', 'softmax', 'indexing', 'nll', 'log_softmax', 'gradient', 'cross_entropy']
+
 
 def public():
     "Every name in any `__all__`, with what it names."
@@ -37,8 +39,17 @@ def test_would_notice():
     assert undocumented(bare) == ['docstring', 'bare: x', 'bare: return'] and 'half: y' in undocumented(half)
 
 
+def test_one_import_for_the_loss():
+    "`from xent_course import …` offers the public names of lessons 01 to 07, and the functions themselves."
+    offered = {name: obj for module in LOSS for name, obj in vars(importlib.import_module(f'xent_course.{module}')).items()
+               if name in importlib.import_module(f'xent_course.{module}').__all__}
+    assert len(offered) == 12 and offered.items() <= vars(xent_course).items()
+    assert importlib.import_module('xent_course.checks').__all__ == []
+    assert not any(inspect.isfunction(obj) and name not in offered for name, obj in vars(xent_course).items())
+
+
 def test_loss_modules_import_torch_alone():
-    "Beside what torch imports, they take nothing but each other and Python's own: importing them costs what importing torch costs."
-    code = 'import sys, torch; before = set(sys.modules); import xent_course.gradient, xent_course.cross_entropy, xent_course.diagnose; print(*{m.split(".")[0] for m in set(sys.modules) - before})'
+    "Beside what torch imports, they take nothing but each other and Python's own: importing the package costs what importing torch costs."
+    code = 'import sys, torch; before = set(sys.modules); import xent_course, xent_course.diagnose; print(*{m.split(".")[0] for m in set(sys.modules) - before})'
     loaded = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()
     assert 'xent_course' in loaded and set(loaded) <= {'xent_course', 'torch', *sys.stdlib_module_names}

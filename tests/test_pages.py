@@ -51,22 +51,38 @@ def open_page(open_tab, site):
     assert not complaints
 
 
+def check_pictures(page, nb):
+    "Every figure is seen and has its alternative; a panel's picture gives way to the panel."
+    expected = [output.metadata['image/png']['alt'] for cell in nb.cells for output in cell.get('outputs', []) if 'image/png' in output.get('data', {})]
+    pictures = page.locator('.jp-RenderedImage img').all()
+    assert [picture.get_attribute('alt') for picture in pictures] == expected
+    for picture in pictures:
+        beside_panel = picture.evaluate("picture => !!picture.closest('.jp-OutputArea').querySelector('.logits-panel')")
+        assert picture.evaluate('picture => picture.naturalWidth') > 100 and picture.is_visible() != beside_panel
+
+
+def check_folds(page, nb):
+    "Where JupyterLab folds a cell, a page has a mark that opens its code. Outputs stay in sight, but for those of solutions."
+    shown = [cell for cell in nb.cells if cell.cell_type == 'code' and not cell.source.startswith(('#| hide', '#| default_exp'))]
+    folded = [cell for cell in shown if cell.metadata.get('jupyter', {}).get('source_hidden')]
+    marks = page.locator('details.folded')
+    assert marks.count() == len(folded)
+    for cell, mark in zip(folded, marks.all()):
+        code, solution = mark.locator('.highlight'), cell.metadata.jupyter.get('outputs_hidden', False)
+        assert not code.is_visible() and mark.locator('.jp-OutputArea').count() == (solution and bool(cell.outputs))
+        mark.locator('summary').click()
+        assert code.is_visible()
+    assert page.locator('.jp-OutputArea').count() == sum(bool(cell.outputs) for cell in shown) + sum(cell.source.startswith('#| hide_input') for cell in nb.cells)
+
+
 @pytest.mark.parametrize('name', PAGES)
 def test_page(open_page, name):
     page, nb = open_page(name), nbformat.read(ROOT/'nbs'/f'{name}.ipynb', as_version=4)
     formulas = sum(cell.source.count('$$') // 2 for cell in nb.cells if cell.cell_type == 'markdown')
     assert page.locator('.MathJax_SVG_Display').count() == formulas and page.locator('.merror').count() == 0
     assert '$' not in page.evaluate("() => [...document.querySelectorAll('.jp-RenderedMarkdown p, .jp-RenderedMarkdown li')].filter(e => !e.querySelector('code')).map(e => e.textContent).join('')")
-    pictures = page.locator('.jp-RenderedImage img')
-    assert pictures.evaluate_all('all => all.every(picture => picture.naturalWidth > 100 && picture.alt)')
-    assert pictures.count() == sum('image/png' in output.get('data', {}) for cell in nb.cells for output in cell.get('outputs', []))
-    solutions = page.locator('details.solution')
-    assert solutions.count() == sum(cell.metadata.get('jupyter', {}).get('source_hidden', False) for cell in nb.cells)
-    for solution in solutions.all():
-        code = solution.locator('.highlight')
-        assert not code.is_visible()
-        solution.locator('summary').click()
-        assert code.is_visible()
+    check_pictures(page, nb)
+    check_folds(page, nb)
     for option in page.locator('.jp-MarkdownCell details').all():
         option.locator('summary').click()
         assert option.locator('p').is_visible() and option.locator('p').inner_text()[0] in '✓✗'

@@ -32,7 +32,7 @@ def as_double(x):
 
 
 def value_and_grad(f, x, args, kwargs):
-    "What `f` gives, and the slope of a fixed mixture of its numbers."
+    "What `f` gives, and the gradient of a fixed mixture of its numbers."
     x = x.detach().requires_grad_()
     y = f(x, *args, **kwargs)
     mix = (torch.arange(y.numel()).view(y.shape) % 7 - 3).to(y.dtype) / 4  # exact in every dtype
@@ -40,7 +40,7 @@ def value_and_grad(f, x, args, kwargs):
 
 
 def check_agreement(ours, theirs, x, args=(), kwargs={}):
-    """Each number of ours, and of its slope, is within torch's own tolerances of torch's, or nearer than torch's to the one in float64.
+    """Each number of ours, and of its gradient, is within torch's own tolerances of torch's, or nearer than torch's to the one in float64.
 
     In half precision, where the float64 result must be rounded too, by no more than two rounding units further away."""
     mine, yours = (value_and_grad(f, x, args, kwargs) for f in (ours, theirs))
@@ -136,6 +136,8 @@ def test_autocast():
     x, t = X.bfloat16(), T
     with torch.autocast('cpu', dtype=torch.bfloat16):
         for w in None, W.float(): assert_close(cross_entropy(x, t, w), F.cross_entropy(x, t, w))
+        assert_close(cross_entropy(X, t), F.cross_entropy(X, t))  # float64 stays float64
+        assert_close(nll_loss(X, t), F.nll_loss(X, t))
 
 
 class Ops(TorchDispatchMode):
@@ -169,9 +171,9 @@ PAIRS = {'softmax': (softmax, F.softmax), 'log_softmax': (log_softmax, F.log_sof
 @pytest.mark.parametrize('scale', [.01, 1., 10., 100., 1e4])
 @pytest.mark.parametrize('c', [2, 10, 1000])
 def test_float32_error(c, scale, name):
-    "Against float64, the largest error is never larger than torch's by more than a rounding unit, in value and in slope."
+    "Against float64, the largest error is never larger than torch's by more than a rounding unit, in value and in gradient."
     ours, theirs = PAIRS[name]
-    worst = torch.zeros(2, 2, dtype=torch.float64)  # (ours or torch's, value or slope), in rounding units
+    worst = torch.zeros(2, 2, dtype=torch.float64)  # (ours or torch's, value or gradient), in rounding units
     for seed in range(20):
         torch.manual_seed(seed)
         x = torch.randn(64, c) * scale
