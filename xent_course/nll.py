@@ -33,7 +33,7 @@ def nll_loss(input:Tensor,            # Log-probabilities, classes on axis 1, or
              *,
              ignore_index:int=-100,   # The target that means "no label": it counts for nothing
              reduction:str='mean',    # 'none', 'sum', or 'mean': divided by the sum of the weights
-            )->Tensor:                # Scalar, or `target`'s shape for 'none'; dtype of `input`
+            )->Tensor:                # Scalar, or `target`'s shape for 'none'; dtype as PyTorch's
     """Minus the log-probability of each target; no log is taken here.
 
     Raises TypeError, ValueError or IndexError on bad input."""

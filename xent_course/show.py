@@ -62,7 +62,8 @@ def show_lines(x:Tensor,        # Where the curves are drawn, shape (m,); ticks 
             ax.plot(px, py, marker, color=color, markersize=8, label=name, markeredgecolor='black')
             for a, b, i in zip(px, py, *numbers) if numbers else ():
                 ax.annotate(int(i), (a, b), xytext=(4, 6), textcoords='offset points', path_effects=[withStroke(linewidth=3, foreground='white')])
-        ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        ax.set_title(title, pad=14)
         if not x.is_floating_point(): ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(ax.lines) > 1: ax.legend(frameon=False)
         show_figure(fig, alt)
