@@ -25,7 +25,7 @@ def test_training_bench_prints():
     run = subprocess.run([sys.executable, ROOT/'tools'/'bench_training.py', '--seeds', '3', '4', '--images', '300'], capture_output=True, text=True, check=True)
     rows = re.findall(r'^ (ours|the book) +[\d.]+ +\[[\d.]+, [\d.]+\] +[\d.]+ +[\d,]+ +\[\d+, \d+\]$', run.stdout, flags=re.M)
     assert rows == ['ours', 'the book'] and re.search(r'^ tensors, in slices, moved +[\d,]+ +[\d.]+ \[[\d.]+, [\d.]+\]$', run.stdout, flags=re.M)
-    assert re.search(r'median of the pairs: [\d.]+ times the seconds, [\d.]+ times the mistakes .*, 181 times the weights', run.stdout)
+    assert re.search(r'median of the pairs: [\d.]+ times the seconds, [\d.]+ times the errors .*, 181 times the weights', run.stdout)
 
 
 def test_peak_bytes_counts():

@@ -6,7 +6,7 @@ from xent_course.cross_entropy import CrossEntropyLoss, cross_entropy
 from xent_course.gradient import cross_entropy_grad
 from xent_course.indexing import take_target
 from xent_course.log_softmax import log_softmax
-from xent_course.mnist import load_digits
+from xent_course.digits import load_digits
 from xent_course.nll import mnist_loss, nll_loss
 from xent_course.sigmoid import sigmoid, sigmoid_diff, six_images
 from xent_course.softmax import softmax
@@ -53,9 +53,9 @@ def test_gradient():
 
 
 def test_data():
-    digits = load_digits()
-    assert digits.train_images.shape == (12396, 28, 28) and digits.train_labels.bincount().tolist() == [6131, 6265]
-    assert digits.valid_images.shape == (2038, 28, 28) and digits.valid_labels.bincount().tolist() == [1010, 1028]
+    train, test = load_digits()
+    assert train.images.shape == (12396, 28, 28) and train.labels.bincount().tolist() == [6131, 6265]
+    assert test.images.shape == (2038, 28, 28) and test.labels.bincount().tolist() == [1010, 1028]
 
 
 if __name__ == '__main__':

@@ -1,14 +1,22 @@
-"The loss inside fastai: what it looks for on a loss function beyond calling it."
+"The loss inside fastai: what it looks for on a loss function beyond calling it, and training in several processes."
+import re, subprocess, sys
+from pathlib import Path
+
 import pytest
 import torch
 from fastai.callback.mixup import CutMix, MixUp
 from fastai.data.core import DataLoaders
-from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
-from fastai.torch_core import set_seed
+from fastai.vision.all import Learner, accuracy, load_learner, set_seed
 from torch import nn
+from torch.testing import assert_close
 
-from xent_course import CrossEntropyLoss
+from xent_course import CrossEntropyLoss, cross_entropy
+from xent_course.digits import hold_out, load_digits
+from xent_course.loaders import digit_loaders
+from xent_course.mnist import count_errors, digit_cnn, train_digits
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def trained(loss_func, mix):
@@ -24,4 +32,65 @@ def trained(loss_func, mix):
 @pytest.mark.parametrize('mix', [MixUp, CutMix])
 def test_mixed_images(mix):
     "fastai mixes the losses of two targets, if the loss says that it takes class indices."
-    torch.testing.assert_close(trained(CrossEntropyLoss(), mix), trained(CrossEntropyLossFlat(), mix))
+    assert_close(trained(CrossEntropyLoss(), mix), trained(CrossEntropyLossFlat(), mix))
+
+
+@pytest.fixture
+def learn():
+    "Lesson 09's network after one epoch on a few digits."
+    train, valid = hold_out(load_digits()[0])
+    set_seed(1, reproducible=True)
+    learn = Learner(digit_loaders(train[:1024], valid[:200]), digit_cnn(), loss_func=CrossEntropyLoss(weight=torch.tensor([1., 2.])), metrics=accuracy)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit_one_cycle(1, 2e-2)
+        yield learn
+
+
+def test_learner_reads_the_loss(learn):
+    images, target = learn.dls.valid.digits.images, learn.dls.valid.digits.labels
+    with torch.no_grad(): logits = learn.model.eval()(images[:, None] / 255)
+    loss, right = learn.validate()
+    probs, targs, decoded, losses = learn.get_preds(with_decoded=True, with_loss=True)
+    assert_close(probs, logits.softmax(1), atol=1e-5, rtol=1e-4)
+    assert_close(decoded.as_subclass(torch.Tensor), logits.argmax(1))
+    assert_close(losses.as_subclass(torch.Tensor), cross_entropy(logits, target, torch.tensor([1., 2.]), reduction='none'), atol=1e-5, rtol=1e-4)
+    assert learn.loss_func.reduction == 'mean'  # get_preds sets it to 'none' for a while
+    assert abs(loss - cross_entropy(logits, target, torch.tensor([1., 2.])).item()) < 1e-4 and right == (logits.argmax(1) == target).float().mean()
+    name, index, both = learn.predict(images[0])
+    assert name == '37'[decoded[0]] and index == decoded[0]
+    assert_close(both, probs[0], atol=1e-5, rtol=1e-4)
+    learn.show_results(max_n=4)
+
+
+def test_loss_moves_and_travels(learn, tmp_path):
+    assert learn.loss_func.to('meta').weight.device.type == 'meta'
+    learn.loss_func = CrossEntropyLoss(label_smoothing=.1)
+    learn.path = tmp_path
+    learn.export('learner.pkl')
+    again = load_learner(tmp_path/'learner.pkl')
+    assert isinstance(again.loss_func, CrossEntropyLoss) and again.loss_func.label_smoothing == .1
+    image = learn.dls.valid.digits.images[0]
+    with again.no_bar(), again.no_logging(): assert_close(again.predict(image)[2], learn.predict(image)[2])
+
+
+def test_lr_find(learn): assert 1e-6 < learn.lr_find(show_plot=False).valley < 1
+
+
+def test_mixed_precision(learn):
+    "In bfloat16 under autocast, as on a GPU in float16: the loss is a float32, and training goes on."
+    before = learn.validate()[0]
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        learn.fit(2, 1e-3)
+        assert learn.loss.dtype == torch.float32 and learn.pred.dtype == torch.bfloat16
+    assert learn.validate()[0] < before
+
+
+@pytest.mark.slow
+def test_two_processes():
+    "Each takes a part of every batch, all keep the same weights, and the errors are those of one process within the spread of seeds."
+    train, valid = hold_out(load_digits()[0])
+    alone = [count_errors(train_digits(train, valid, epochs=3, seed=seed)) for seed in range(3)]
+    for seed in '01':
+        run = subprocess.run([Path(sys.executable).parent/'torchrun', '--standalone', '--nproc_per_node', '2', ROOT/'tests'/'train_distributed.py', seed], capture_output=True, text=True, check=True)
+        errors = re.search(r'2 processes, same weights: True, (\d+) errors', run.stdout)
+        assert errors and int(errors[1]) <= 2 * max(alone) + 5, (run.stdout, alone)

@@ -43,7 +43,7 @@ def test_make_lab_serves_the_lessons(tmp_path):
         try: names = {item['name'] for item in get_json(f'http://127.0.0.1:{port}/api/contents/?token=lessons')['content']}
         except OSError as e: raise AssertionError((tmp_path/'log').read_text()) from e
         finally: os.killpg(lab.pid, signal.SIGKILL)
-    assert {'index.ipynb', '01_sigmoid_diff.ipynb', '08_mnist_3_vs_7.ipynb'} <= names
+    assert {'index.ipynb', '01_sigmoid_diff.ipynb', '09_mnist_3_vs_7.ipynb'} <= names
 
 
 def get_json(url, seconds=300):

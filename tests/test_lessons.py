@@ -47,7 +47,7 @@ def test_the_idea_is_in_the_flow(path):
 
 
 def test_last_lesson_says_its_accuracy():
-    nb = nbformat.read(ROOT/'nbs'/'08_mnist_3_vs_7.ipynb', as_version=4)
+    nb = nbformat.read(ROOT/'nbs'/'09_mnist_3_vs_7.ipynb', as_version=4)
     assert tagged_output(nb, 'accuracy').startswith('accuracy 0.99')
 
 

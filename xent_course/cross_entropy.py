@@ -47,7 +47,7 @@ def cross_entropy(input:Tensor,             # Logits, classes on axis 1, or (c,)
                   ignore_index:int=-100,    # The class index that means "no label"
                   reduction:str='mean',     # 'none', 'mean' or 'sum'
                   label_smoothing:float=0., # Share of the target to spread over all classes, 0 to 1
-                 )->Tensor:                 # Scalar, or a loss per item for 'none'; dtype as PyTorch's
+                 )->Tensor:                 # Scalar, or a loss per item; dtype as PyTorch's
     """The cross-entropy of softmax(input) against the targets.
 
     Raises TypeError, ValueError or IndexError on bad input. C. M. Bishop, "Pattern Recognition and

@@ -279,8 +279,46 @@ exercises['7.4'] = Exercise(
     'Nothing was subtracted: softmax alone is not the error.': lambda a, w, t: (F.softmax(a @ w.T, 1) / len(t)).T @ a})
 
 # %% ../nbs/support/exercises.ipynb #54944d32
-_images = torch.randint(256, (4, 28, 28), generator=_random, dtype=torch.uint8)
 exercises['8.1'] = Exercise(
+    right=lambda x, target: (x.argmax(1) != target).sum().item(), cases=_batches, praise='Right: one for each image whose largest logit is not the target\'s.', mistakes={
+    'This counts the right ones.': lambda x, target: (x.argmax(1) == target).sum().item(),
+    'This is the share of errors. How many are they?': lambda x, target: (x.argmax(1) != target).float().mean().item(),
+    'argmax(0) names an image for each class. The class of each image is argmax over axis 1.': lambda x, target: (x.argmax(0) != target).sum().item(),
+    'This compares every image with every target: keepdim gives (n, 1) against (n,).': lambda x, target: (x.argmax(1, keepdim=True) != target).sum().item()})
+_linear = tuple((torch.randn(n, 5, generator=_random), torch.randn(c, 5, generator=_random), torch.randint(c, (n,), generator=_random)) for n, c in ((6, 2), (5, 4), (3, 3)))
+_biased = tuple((x, w, torch.randn(len(w), generator=_random), t) for x, w, t in _linear)
+exercises['8.2'] = Exercise(
+    right=lambda x, w, b, t: _gradient(x @ w.T + b, t).sum(0), cases=_biased, praise='Right: a bias is a weight whose input is always 1.', mistakes={
+    'The gradient at the logits is divided by n already, and this divides once more. Add up over the images.': lambda x, w, b, t: _gradient(x @ w.T + b, t).mean(0),
+    'This is the gradient at the logits, a row for each image. The bias takes part in all rows.': lambda x, w, b, t: _gradient(x @ w.T + b, t),
+    'Each row of the gradient adds up to 0. Add up over the images: dim=0.': lambda x, w, b, t: _gradient(x @ w.T + b, t).sum(1),
+    'The logits here are x @ w.T alone: the bias belongs to them.': lambda x, w, b, t: _gradient(x @ w.T, t).sum(0),
+    'This is the gradient of the sum of the losses. The mean divides by n.': lambda x, w, b, t: len(t) * _gradient(x @ w.T + b, t).sum(0)})
+def _step(change):
+    "A training step whose error at the target is the probability plus `change`."
+    def step(x, w, t, lr):
+        error = F.softmax(x @ w.T, 1)
+        error[_rows(x), t] += change
+        return w - lr * error.T @ x / len(x)
+    return step
+exercises['8.3'] = Exercise(
+    right=_step(-1), cases=tuple((x, w, t, .5) for x, w, t in _linear), praise='Right: what was said minus what is true.', mistakes={
+    'The error is what was said *minus* what is true. Here 1 is added at the target.': _step(1),
+    'Without the target, this teaches every class alike to be less likely.': _step(0),
+    'This goes uphill, by the right gradient. Which sign is wrong, the 1 or the step?': lambda x, w, t, lr: 2 * w - _step(-1)(x, w, t, lr),
+    'The sign of the step was turned, and the error is still wrong: only the target has the wrong sign.': lambda x, w, t, lr: 2 * w - _step(1)(x, w, t, lr),
+    'This is a step on the sum of the losses. The mean divides by n.': lambda x, w, t, lr: w - lr * len(x) * (w - _step(-1)(x, w, t, 1.))})
+exercises['8.4'] = Exercise(
+    right=lambda x, w, t: _gradient(x @ w.T, t) @ w, cases=_linear, praise='Right: each pixel reaches the loss through all logits of its image, by its weights.', mistakes={
+    'This is the gradient at the weights. A pixel reaches the loss through the logits of its own image only.': lambda x, w, t: _gradient(x @ w.T, t).T @ x,
+    'This is the gradient at the logits. Each pixel reaches all of them: multiply by its weights, and add up.': lambda x, w, t: _gradient(x @ w.T, t),
+    'This takes only the weights of the target. A pixel also moves the other logits.': lambda x, w, t: (F.softmax(x @ w.T, 1)[_rows(x), t] - 1)[:, None] * w[t] / len(x),
+    'These are the images after a step. The gradient alone is asked for.': lambda x, w, t: x - _gradient(x @ w.T, t) @ w,
+    'This is the gradient of the sum of the losses. The mean divides by n.': lambda x, w, t: len(t) * _gradient(x @ w.T, t) @ w})
+
+# %% ../nbs/support/exercises.ipynb #601162b7
+_images = torch.randint(256, (4, 28, 28), generator=_random, dtype=torch.uint8)
+exercises['9.1'] = Exercise(
     right=lambda images: images[:, None].float() / 255, cases=((_images,), (_images // 2,)), exact_dtype=True, praise='Right: what a convolution wants, from 0 to 1.', mistakes={
     'These pixels go up to 255. Scale them to between 0 and 1.': lambda images: images[:, None].float(),
     'The axis of the channel is missing: a convolution wants (n, 1, 28, 28).': lambda images: images / 255,
@@ -289,22 +327,21 @@ exercises['8.1'] = Exercise(
     'This scales each batch by its own brightest pixel: the same grey would mean something else in the next batch. Divide by 255.': lambda images: images[:, None] / images.max(),
     'The largest pixel is 255, so 256 leaves white just below 1.': lambda images: images[:, None] / 256,
     'float64 takes twice the memory, and the weights of the network are float32: .float()': lambda images: images[:, None].double() / 255})
-exercises['8.2'] = Exercise(
-    right=lambda x, target: (x.argmax(1) != target).sum().item(), cases=_batches, praise='Right.', mistakes={
-    'This counts the right ones.': lambda x, target: (x.argmax(1) == target).sum().item(),
-    'This is the share of mistakes. How many are they?': lambda x, target: (x.argmax(1) != target).float().mean().item(),
-    'argmax(0) names an image for each class. The class of each image is argmax over axis 1.': lambda x, target: (x.argmax(0) != target).sum().item(),
-    'This compares every image with every target: keepdim gives (n, 1) against (n,).': lambda x, target: (x.argmax(1, keepdim=True) != target).sum().item()})
-_sure = F.one_hot(_five[1], 4) * 4. + _five[0], _five[1]
-_heat = [1., .25, .5, 2., 4.]
-exercises['8.3'] = Exercise(
-    right=lambda x, target, temperatures: min(temperatures, key=lambda t: F.cross_entropy(x / t, target).item()),
-    cases=((*_six, _heat), (*_five, _heat), (*_sure, _heat)), praise='Right: the temperature that the loss likes best.', mistakes={
-    'This multiplies the logits by the temperature. Divide them.': lambda x, target, temperatures: min(temperatures, key=lambda t: F.cross_entropy(x * t, target).item()),
-    'This is the temperature with the largest loss.': lambda x, target, temperatures: max(temperatures, key=lambda t: F.cross_entropy(x / t, target).item()),
-    'No temperature changes which class wins, so the accuracy cannot choose: it gives the first of them. Compare the loss.': lambda x, target, temperatures: max(temperatures, key=lambda t: ((x / t).argmax(1) == target).float().mean().item()),
-    'This always takes the highest temperature. Did you divide the loss, in place of the logits?': lambda x, target, temperatures: min(temperatures, key=lambda t: F.cross_entropy(x, target).item() / t),
-    'This is the smallest loss. Which temperature has it?': lambda x, target, temperatures: min(F.cross_entropy(x / t, target).item() for t in temperatures)})
+exercises['9.2'] = Exercise(
+    right=lambda x, t, k: F.cross_entropy(x, t, reduction='none').topk(k).indices, cases=((*_six, 3), (*_five, 2), (*_square, 1)), praise='Right: the largest losses have the smallest probabilities of the target.', mistakes={
+    'These are the images it reads best: the largest probabilities of the target. The largest losses are asked for.': lambda x, t, k: F.softmax(x, 1)[_rows(x), t].topk(k).indices,
+    'These are the losses. The numbers of their images are asked for: indices.': lambda x, t, k: F.cross_entropy(x, t, reduction='none').topk(k).values,
+    'The right images, but the smallest loss of them comes first.': lambda x, t, k: F.cross_entropy(x, t, reduction='none').topk(k).indices.flip(0),
+    'These are the images of which it is least sure, whatever their target.': lambda x, t, k: F.softmax(x, 1).amax(1).topk(k, largest=False).indices,
+    'The smallest logits of the target: how far behind the others are they?': lambda x, t, k: x[_rows(x), t].topk(k, largest=False).indices})
+_votes = torch.tensor([[[3., 0.], [0., 1.]], [[0., 1.], [0., 1.]], [[0., 1.], [5., 0.]]]), torch.randn(3, 5, 4, generator=_random) * 3
+exercises['9.3'] = Exercise(
+    right=lambda x: x.softmax(2).mean(0).argmax(1), cases=tuple((x,) for x in _votes), praise='Right: each network speaks as loudly as it is sure.', mistakes={
+    'This takes the mean of the logits, in which one network with large logits outvotes the others. Softmax first.': lambda x: x.mean(0).argmax(1),
+    'This is the vote of the majority. The mean of the probabilities also counts how sure each one is.': lambda x: x.argmax(2).mode(0).values,
+    'This lets the classes of different networks compete: softmax belongs over the classes, the last axis.': lambda x: x.softmax(0).mean(0).argmax(1),
+    'This lets the images compete: softmax belongs over the classes, the last axis.': lambda x: x.softmax(1).mean(0).argmax(1),
+    'These are the mean probabilities. Which class is the most likely?': lambda x: x.softmax(2).mean(0)})
 
 # %% ../nbs/support/exercises.ipynb #3330f8dc
 exercises['mixed 1'] = Exercise(
@@ -377,6 +414,40 @@ exercises['mixed 10'] = Exercise(lambda x, t: ((x - x.amax(1, keepdim=True)).exp
     'The exponential of 300 is infinity: subtract the maximum of the row before you take it.': lambda x, target: F.nll_loss(x - x.exp().sum(1, keepdim=True).log(), target)},
     _batches + (_far_apart, (_rows_apart, torch.tensor([0, 1, 0, 1, 0, 1, 0])), (torch.tensor([[300., -300.], [-300., -300.]]), torch.tensor([0, 1]))), 'Right. Now train with it.',
     forbidden=('cross_entropy', 'nll_loss', 'softmax', 'logsumexp'))
+
+# %% ../nbs/support/exercises.ipynb #02279f67
+_sure = F.one_hot(_five[1], 4) * 4. + _five[0], _five[1]
+_heat = [1., .25, .5, 2., 4.]
+exercises['sees 1'] = Exercise(
+    right=lambda x, target, temperatures: min(temperatures, key=lambda t: F.cross_entropy(x / t, target).item()),
+    cases=((*_six, _heat), (*_five, _heat), (*_sure, _heat)), praise='Right: the temperature that the loss likes best.', mistakes={
+    'This multiplies the logits by the temperature. Divide them.': lambda x, target, temperatures: min(temperatures, key=lambda t: F.cross_entropy(x * t, target).item()),
+    'This is the temperature with the largest loss.': lambda x, target, temperatures: max(temperatures, key=lambda t: F.cross_entropy(x / t, target).item()),
+    'No temperature changes which class wins, so the accuracy cannot choose: it gives the first of them. Compare the loss.': lambda x, target, temperatures: max(temperatures, key=lambda t: ((x / t).argmax(1) == target).float().mean().item()),
+    'This always takes the highest temperature. Did you divide the loss, in place of the logits?': lambda x, target, temperatures: min(temperatures, key=lambda t: F.cross_entropy(x, target).item() / t),
+    'This is the smallest loss. Which temperature has it?': lambda x, target, temperatures: min(F.cross_entropy(x / t, target).item() for t in temperatures)})
+exercises['sees 2'] = Exercise(
+    right=lambda x, t: F.softmax(x, 1).amax(1).mean() - (x.argmax(1) == t).float().mean(), cases=_batches, praise='Right: how sure it is, minus how often it is right.', mistakes={
+    'The sign is wrong: above 0 should mean too sure.': lambda x, t: (x.argmax(1) == t).float().mean() - F.softmax(x, 1).amax(1).mean(),
+    'This is how sure it is. Subtract how often it is right.': lambda x, t: F.softmax(x, 1).amax(1).mean(),
+    'This takes the probability of the target. The answer is the most likely class, be it right or wrong.': lambda x, t: F.softmax(x, 1)[_rows(x), t].mean() - (x.argmax(1) == t).float().mean(),
+    'These are logits: take softmax first.': lambda x, t: x.amax(1).mean() - (x.argmax(1) == t).float().mean()})
+
+# %% ../nbs/support/exercises.ipynb #c3f8568d
+_pairs = tuple((torch.rand(40, generator=_random) < p, torch.rand(40, generator=_random) < q) for p, q in ((.2, .4), (.5, .1))) + ((torch.ones(3) > 0, torch.ones(3) > 0),)
+exercises['fair 1'] = Exercise(
+    right=lambda a, b: ((a & ~b).sum().item(), (b & ~a).sum().item()), cases=_pairs, praise='Right: all other images say nothing about which one is better.', mistakes={
+    'These are all errors of A and of B, also those that they share.': lambda a, b: (a.sum().item(), b.sum().item()),
+    'The two numbers have changed places.': lambda a, b: ((b & ~a).sum().item(), (a & ~b).sum().item()),
+    'This counts the images that both read wrongly.': lambda a, b: ((a & b).sum().item(), (a & b).sum().item()),
+    'This is how many images they differ on. How many are wrong for A alone, and how many for B?': lambda a, b: (a != b).sum().item()})
+def _tail(a, b): return sum(math.comb(a + b, k) for k in range(min(a, b) + 1)) / 2**(a + b)
+exercises['fair 2'] = Exercise(
+    right=lambda a, b: min(1., 2 * _tail(a, b)), cases=((0, 12), (5, 2), (3, 3), (9, 1), (1, 0)), praise='Right: the exact test, to both sides.', mistakes={
+    'This counts one side only. B could have been the better one as unevenly.': _tail,
+    'For 3 and 3 this is above 1: both sides together count the middle twice. A probability is at most 1.': lambda a, b: 2 * _tail(a, b),
+    'This is the probability of exactly this share. More uneven ones count, too.': lambda a, b: min(1., 2 * math.comb(a + b, a) / 2**(a + b)),
+    'This is the probability of at least so many heads, whichever side was the smaller.': lambda a, b: min(1., 2 * sum(math.comb(a + b, k) for k in range(a + 1)) / 2**(a + b))})
 
 # %% ../nbs/support/exercises.ipynb #5b295c95
 def check(name:str,          # Which exercise: '2.1' is the first of lesson 2, 'mixed 3' the third of the mixed ones

@@ -20,7 +20,7 @@ def cross_entropy_grad(input:Tensor,         # Logits, classes on axis 1, or (c,
                        target:Tensor,        # Class indices, `input`'s shape less the class axis
                        reduction:str='mean', # 'none' and 'sum' don't divide by the number of items
                       )->Tensor:             # Gradient at each logit, shape and dtype of `input`
-    """(softmax - one_hot) / n, the gradient of `cross_entropy(input, target)` with no more arguments.
+    """(softmax - one_hot) / n, the gradient of `cross_entropy(input, target)`, nothing else given.
 
     Raises TypeError, ValueError or IndexError on bad input. Cf. C. M. Bishop, "Pattern Recognition
     and Machine Learning", Springer 2006, equation 4.109."""

@@ -1,0 +1,35 @@
+"""Trains lesson 09's network in several processes with fastai's `distrib_ctx`: `torchrun --nproc_per_node 2 tests/train_distributed.py SEED`.
+
+With a GPU for each process, nothing but `distrib_ctx` is needed. On processors, fastai 2.8 wants two things more."""
+import sys, warnings
+
+warnings.filterwarnings('ignore', category=FutureWarning)
+import torch
+import torch.distributed as dist
+from fastai.distributed import DistributedDL, rank_distrib
+from fastai.vision.all import Learner, set_seed
+
+from xent_course import CrossEntropyLoss
+from xent_course.digits import hold_out, load_digits
+from xent_course.loaders import digit_loaders
+from xent_course.mnist import count_errors, digit_cnn
+
+
+def broadcast(self, order, rank):
+    "The order of the images, from one process to all; fastai's own goes by way of a GPU."
+    order = [order]
+    dist.broadcast_object_list(order, rank)
+    return order[0]
+
+
+on_cpu = not torch.cuda.is_available()
+if on_cpu: DistributedDL._broadcast = broadcast
+
+set_seed(int(sys.argv[1]), reproducible=True)
+learn = Learner(digit_loaders(*hold_out(load_digits()[0]), bs=64), digit_cnn(), loss_func=CrossEntropyLoss())
+with learn.distrib_ctx(sync_bn=False, cpu=on_cpu), learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(3, 2e-2)
+weights = [sum(weight.double().sum().item() for weight in learn.model.parameters())]
+everyone = [None] * dist.get_world_size()
+dist.all_gather_object(everyone, weights)
+dist.destroy_process_group()  # while there is one, fastai gathers every prediction from all processes
+if rank_distrib() == 0: print(f'{len(everyone)} processes, same weights: {all(w == weights for w in everyone)}, {count_errors(learn)} errors')
