@@ -35,13 +35,13 @@ def test_runs_alone(path, with_wheel):
 ASSERTS = re.compile(r'\bassert|test_fail')
 
 
-@pytest.mark.parametrize('path', spine()[:7], ids=lambda p: p.stem)
+@pytest.mark.parametrize('path', spine(), ids=lambda p: p.stem)
 def test_the_idea_is_in_the_flow(path):
-    "Of the code that a reader sees, two thirds or more are the idea; nothing visible only asserts, and no line is too long for a page."
+    "Of the code that a reader sees, two thirds or more are the idea (three fifths where a network is trained); nothing visible only asserts, and no line is too long for a page."
     visible = [cell for cell in code_cells(nbformat.read(path, as_version=4)) if not cell.metadata.get('jupyter', {}).get('source_hidden')]
     lines = lambda cells: [line for cell in cells for line in cell.source.splitlines() if line.strip() and not line.startswith('#|')]
     ideas = [cell for cell in visible if '#| export' not in cell.source]
-    assert len(visible) <= 32 and len(lines(ideas)) >= 2 / 3 * len(lines(visible))
+    assert len(visible) <= 32 and len(lines(ideas)) >= (2 / 3 if path in spine()[:7] else .6) * len(lines(visible))
     assert not [cell.source for cell in visible if ASSERTS.search(cell.source)]
     assert max(map(len, lines(visible))) <= 100
 

@@ -14,14 +14,16 @@ from .softmax import softmax
 # %% ../nbs/further/03_what_the_loss_sees.ipynb #b4114696
 def reliability(logits:Tensor, # Logits, shape (n, c), a float dtype
                 target:Tensor, # Class indices, shape (n,), int64
-                edges:tuple=(.7, .85, .95, .99, .999), # Where one group of probabilities ends and the next begins
-               )->Tensor:      # A row for each group that isn't empty: mean probability, share right, count
+                edges:tuple=(.7, .85, .95, .99, .999), # Where one group of probabilities ends
+               )->Tensor:      # A row for each group with answers: mean probability, share right, count
     """How sure the answers are and how often right; raises what `softmax` raises.
 
-    A. Niculescu-Mizil, R. Caruana, "Predicting good probabilities with supervised learning", ICML 2005."""
+    A. Niculescu-Mizil, R. Caruana, "Predicting good probabilities with supervised learning",
+    ICML 2005."""
     p, guess = softmax(logits, 1).max(1)
     group, right = torch.bucketize(p, p.new_tensor(edges), right=True), (guess == target).to(p)
-    return torch.stack([torch.stack([p[g].mean(), right[g].mean(), g.sum()]) for g in (group == k for k in group.unique())])
+    members = [group == k for k in group.unique()]
+    return torch.stack([torch.stack([p[g].mean(), right[g].mean(), g.sum()]) for g in members])
 
 # %% ../nbs/further/03_what_the_loss_sees.ipynb #cd14b9f5
 def best_temperature(logits:Tensor, # Logits, shape (n, c), a float dtype
@@ -29,6 +31,6 @@ def best_temperature(logits:Tensor, # Logits, shape (n, c), a float dtype
                     )->float:       # Divide logits by this: from .1 to 10
     """The temperature with the smallest cross-entropy; raises what `cross_entropy` raises.
 
-    C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017."""
+    C. Guo et al., "On calibration of modern neural networks", ICML 2017."""
     temperatures = torch.logspace(-1, 1, 201).tolist()
     return min(temperatures, key=lambda t: cross_entropy(logits / t, target).item())

@@ -7,6 +7,7 @@ __all__ = ['mcnemar', 'train_resnet18']
 
 # %% ../nbs/further/04_comparing_fairly.ipynb #fe16aaac
 from pathlib import Path
+import torch
 from fastai.vision.all import ImageDataLoaders, Learner, accuracy, resnet18, set_seed, vision_learner
 from scipy.stats import binomtest
 from torch import Tensor
@@ -16,14 +17,16 @@ from .cross_entropy import CrossEntropyLoss
 def mcnemar(wrong_a:Tensor, # Which images A reads wrongly, shape (n,), bool
             wrong_b:Tensor, # The same for B, on the same images
            )->float:        # How often equally good networks would differ at least so unevenly
-    """The exact two-sided test for two classifiers on the same images; raises ValueError for other shapes or dtypes.
+    """The exact two-sided test for two classifiers on the same images.
 
+    Raises ValueError unless both are bool and of the same shape (n,).
     Q. McNemar, "Note on the sampling error of the difference between correlated proportions or
     percentages", Psychometrika 12 (1947)."""
-    if wrong_a.shape != wrong_b.shape or wrong_a.ndim != 1 or {wrong_a.dtype.is_floating_point, wrong_b.dtype.is_floating_point} != {False}:
-        raise ValueError(f"wrong_a and wrong_b must say, image by image, who is wrong, got {wrong_a.dtype} of shape {tuple(wrong_a.shape)} and {wrong_b.dtype} of shape {tuple(wrong_b.shape)}")
+    if not wrong_a.dtype == wrong_b.dtype == torch.bool or wrong_a.shape != wrong_b.shape:
+        raise ValueError("wrong_a and wrong_b must be bool and of the same shape, got "
+                         f"{wrong_a.dtype} {tuple(wrong_a.shape)}, {wrong_b.dtype} {tuple(wrong_b.shape)}")
     only_a, only_b = (wrong_a & ~wrong_b).sum().item(), (wrong_b & ~wrong_a).sum().item()
-    return binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.
+    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.
 
 # %% ../nbs/further/04_comparing_fairly.ipynb #7e53d154
 def train_resnet18(folder:str|Path, # Images in train/3, train/7, valid/3, valid/7, as `save_images` writes them

@@ -15,7 +15,7 @@ from .loaders import digit_loaders
 # %% ../nbs/09_mnist_3_vs_7.ipynb #ebafbc0d
 def digit_cnn(kernel:int=5,  # Width and height of the patterns that each convolution looks for, odd
              )->nn.Module:   # Takes images, shape (n, 1, 28, 28), and gives logits, shape (n, 2)
-    "Three strided convolutions, an average, a linear layer; raises ValueError for an even `kernel`."
+    "Three convolutions, an average, a linear layer; raises ValueError for an even `kernel`."
     if kernel % 2 != 1: raise ValueError(f"kernel must be odd, to have a middle, got {kernel}")
     def conv(cin, cout):
         layer = nn.Conv2d(cin, cout, kernel, stride=2, padding=kernel // 2, bias=False)

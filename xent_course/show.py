@@ -72,16 +72,17 @@ def show_lines(x:Tensor,        # Where the curves are drawn, shape (m,); ticks 
     return ax
 
 # %% ../nbs/support/show.ipynb #b03e2040
-def show_digits(images:Tensor, # Shape (n, height, width), 0 for paper
-                title:str,     # The figure's one claim
-                alt:str,       # The same in words, for those who can't see it
-               )->list[Axes]:  # The axes of each image
-    "Draw images in a row, numbered; raises ValueError when `alt` is empty."
+def show_digits(images:Tensor,   # Shape (n, height, width), 0 for paper
+                title:str,       # The figure's one claim
+                alt:str,         # The same in words, for those who can't see it
+                names:list|None=None, # What to write below each; None for its number
+               )->list[Axes]:    # The axes of each image
+    "Draw images in a row, each with its name below; raises ValueError when `alt` is empty."
     with look():
-        fig = Figure(figsize=(8, 1.9)); axes = fig.subplots(1, len(images), squeeze=False)[0]
-        for i, (ax, image) in enumerate(zip(axes, images)):
+        fig = Figure(figsize=(min(8, 1.7 * len(images)), 2), layout='compressed'); axes = fig.subplots(1, len(images), squeeze=False)[0]
+        for ax, image, name in zip(axes, images, names or [f'image {i}' for i in range(len(images))]):
             ax.imshow(image, cmap='gray_r')
-            ax.set(xticks=[], yticks=[], xlabel=f'image {i}')
+            ax.set(xticks=[], yticks=[], xlabel=name)
             ax.spines[:].set_visible(False)
         fig.suptitle(title)
         show_figure(fig, alt)
