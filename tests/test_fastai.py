@@ -14,14 +14,14 @@ from torch.testing import assert_close
 from xent_course import CrossEntropyLoss, cross_entropy
 from xent_course.digits import hold_out, load_digits
 from xent_course.loaders import digit_loaders
-from xent_course.mnist import count_errors, digit_cnn, train_digits
+from xent_course.mnist import digit_cnn
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def trained(loss_func, mix):
     "The losses of three epochs on random images that `mix` blends."
-    set_seed(0, reproducible=True)
+    set_seed(0)
     images = torch.randn(32, 1, 8, 8)
     batches = [(images[i:i + 8], (images[i:i + 8].mean((1, 2, 3)) > 0).long()) for i in range(0, 32, 8)]
     learn = Learner(DataLoaders(batches, batches), nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), loss_func=loss_func, cbs=mix())
@@ -39,7 +39,7 @@ def test_mixed_images(mix):
 def learn():
     "Lesson 09's network after one epoch on a few digits."
     train, valid = hold_out(load_digits()[0])
-    set_seed(1, reproducible=True)
+    set_seed(1)
     learn = Learner(digit_loaders(train[:1024], valid[:200]), digit_cnn(), loss_func=CrossEntropyLoss(weight=torch.tensor([1., 2.])), metrics=accuracy)
     with learn.no_bar(), learn.no_logging():
         learn.fit_one_cycle(1, 2e-2)
@@ -95,12 +95,15 @@ def test_mixed_precision(learn):
     assert half.seen == {(torch.bfloat16, torch.float32)} and learn.validate()[1] > .9
 
 
+def errors_after_training(processes, seed):
+    "On validation images, after three epochs in so many processes."
+    run = subprocess.run([Path(sys.executable).parent/'torchrun', '--standalone', '--nproc_per_node', processes, ROOT/'tests'/'train_distributed.py', seed],
+                         capture_output=True, text=True, check=True)
+    return int(re.search(rf'{processes} processes, same weights: True, (\d+) errors', run.stdout)[1])
+
+
 @pytest.mark.slow
 def test_two_processes():
     "Each takes a part of every batch, all keep the same weights, and the errors are those of one process within the spread of seeds."
-    train, valid = hold_out(load_digits()[0])
-    alone = [count_errors(train_digits(train, valid, epochs=3, seed=seed)) for seed in range(3)]
-    for seed in '01':
-        run = subprocess.run([Path(sys.executable).parent/'torchrun', '--standalone', '--nproc_per_node', '2', ROOT/'tests'/'train_distributed.py', seed], capture_output=True, text=True, check=True)
-        errors = re.search(r'2 processes, same weights: True, (\d+) errors', run.stdout)
-        assert errors and int(errors[1]) <= 2 * max(alone) + 5, (run.stdout, alone)
+    alone, shared = ([errors_after_training(processes, seed) for seed in '012'] for processes in '12')
+    assert min(shared) <= max(alone) + 3 and max(shared) <= 2 * max(alone) + 5, (alone, shared)
