@@ -1,6 +1,6 @@
 # `make lab` to read and run the course, `make test` to check it. Each makes .venv itself when it is missing or stale.
 # How long PyTorch's threads wait for each other in a busy loop (Linux). By default so long that a training beside other work can take 30 times as long.
-export GOMP_SPINCOUNT ?= 10000
+export GOMP_SPINCOUNT ?= 1000
 PYTHON ?= python3
 PORT   ?= 8888
 ARGS   ?=

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 # Before torch is loaded: how long a thread waits in a busy loop for the others. With the default, trainings beside other work take minutes instead of seconds.
-os.environ.setdefault('GOMP_SPINCOUNT', '10000')
+os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT/'tools'))
