@@ -68,6 +68,12 @@ def blobs(n=60, c=3, d=4, spread=1.):
     return 3 * torch.randn(c, d)[y] + spread * torch.randn(n, d), y
 
 
+def rare(n=100, few=5):
+    "Two clouds, one of which has few points."
+    y = (torch.arange(n) < few).long()[torch.randperm(n)]
+    return 3 * torch.randn(2, 4)[y] + torch.randn(n, 4), y
+
+
 def texts(n=32, length=12, words=20, c=4):
     "Sequences of words, each with a class for every word."
     x = torch.randint(words, (n, length))

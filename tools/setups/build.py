@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from setups import Apply, SetUp, adam, blobs, cnn, mlp, sgd, small_digits, texts, threes, trained
+from setups import Apply, SetUp, adam, blobs, cnn, mlp, rare, sgd, small_digits, texts, threes, trained
 
 BROKEN, HEALTHY = [], []  # pairs of kind and function, functions
 
@@ -154,11 +154,9 @@ def large_last_weights():
 
 @broken('a start far off')
 def bias_the_wrong_way():
-    x, y = blobs(100, c=2)
-    y[:] = (torch.arange(100) < 5).long()
     model = mlp(4, 16, 2)
     model[-1].bias.data = torch.tensor([.05, .95]).log()
-    return SetUp(model, (x, y))
+    return SetUp(model, rare())
 
 
 # --- a network that cannot learn
@@ -346,18 +344,13 @@ def already_trained():
     return SetUp(trained(mlp(64, 50, 10), batch), batch)
 
 @healthy
-def rare_class():
-    x, y = blobs(100, c=2)
-    y[:] = (torch.arange(100) < 5).long()
-    return SetUp(mlp(4, 16, 2), (x, y))
+def rare_class(): return SetUp(mlp(4, 16, 2), rare())
 
 @healthy
 def bias_of_frequencies():
-    x, y = blobs(100, c=2)
-    y[:] = (torch.arange(100) < 5).long()
     model = mlp(4, 16, 2)
     model[-1].bias.data = torch.tensor([.95, .05]).log()
-    return SetUp(model, (x, y))
+    return SetUp(model, rare())
 
 @healthy
 def sums():

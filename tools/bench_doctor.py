@@ -1,0 +1,73 @@
+"How often diagnose and check_training are right, on set-ups whose faults are known: found of the broken ones, kind by kind, and alarms at the healthy ones."
+import argparse, sys, warnings
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import setups
+from setups import build, held
+from xent_course.checkup import check_training
+from xent_course.diagnose import Certain, diagnose
+
+HALVES = {'build': build, 'held': held}
+LOOKERS = 'diagnose', 'check_training', 'either'
+
+
+def findings(make, seed):
+    "What each of the lookers finds; check_training's own findings without those that diagnose has already."
+    def fresh():
+        torch.manual_seed(seed)
+        return make()
+    s = fresh()
+    *inputs, target = s.batch[0] if isinstance(s.batch, list) else s.batch
+    looked = diagnose(s.model(*inputs), target, s.loss_func, verbose=False)
+    s = fresh()
+    checked = check_training(s.model, s.batch, s.loss_func, s.opt, verbose=False)
+    seen = {f.name for f in looked}
+    return dict(zip(LOOKERS, (looked, [f for f in checked if f.name not in seen], checked)))
+
+
+def recall(half, seeds):
+    "Kind -> number of broken set-ups, and how many of them each looker finds; the names of those that are missed."
+    table, missed = {kind: [0] * 4 for kind in setups.KINDS}, []
+    for seed in seeds:
+        for kind, make in half.BROKEN:
+            named = {who: any(f.name in setups.KINDS[kind] for f in found) for who, found in findings(make, seed).items()}
+            table[kind] = [n + more for n, more in zip(table[kind], [1, *named.values()])]
+            if not named['either']: missed.append(f'{make.__name__} (seed {seed})')
+    return table, missed
+
+
+def alarms(half, seeds):
+    "What is found in healthy set-ups: (name of the set-up, finding) for each."
+    return [(f'{make.__name__} (seed {seed})', f) for seed in seeds for make in half.HEALTHY for f in findings(make, seed)['either']]
+
+
+def markdown(table):
+    "The recall, as a table."
+    rows = ['| kind of fault | set-ups | `diagnose` | `check_training` alone | together |', '|---|--:|--:|--:|--:|']
+    rows += [f'| {kind} | ' + ' | '.join(map(str, counts)) + ' |' for kind, counts in table.items()]
+    total = [sum(column) for column in zip(*table.values())]
+    return '\n'.join([*rows, '| **all** | ' + ' | '.join(f'**{n}**' for n in total) + ' |'])
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('--half', choices=HALVES, default='held', help='the half that the doctor was made with, or the one it was scored on')
+    p.add_argument('--seeds', type=int, nargs='+', default=[0], help='each makes other data and other weights')
+    args = p.parse_args()
+    warnings.simplefilter('ignore')
+    half = HALVES[args.half]
+    table, missed = recall(half, args.seeds)
+    wrong, healthy = alarms(half, args.seeds), len(half.HEALTHY) * len(args.seeds)
+    print(markdown(table))
+    certain = [name for name, f in wrong if isinstance(f, Certain)]
+    suspected = {name for name, f in wrong} - set(certain)
+    broken, found = sum(c[0] for c in table.values()), sum(c[3] for c in table.values())
+    print(f'\nbroken, {args.half} half: {found} of {broken} named ({found / broken:.1%}); missed: {", ".join(missed) or "none"}')
+    print(f'healthy, {args.half} half: {len(set(certain))} of {healthy} with a certain finding, {len(suspected)} with a suspicion '
+          f'({len(suspected) / healthy:.1%}){": " if wrong else ""}{", ".join(f"{name}: {f.name}" for name, f in wrong)}')
+
+
+if __name__ == '__main__': main()
