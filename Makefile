@@ -5,6 +5,7 @@ PYTHON ?= python3
 PORT   ?= 8888
 ARGS   ?=
 TRAIN  ?=
+DOCTOR ?=
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -39,9 +40,10 @@ version: .venv/.ready  ## Give the course a new version (ARGS=0.3.0), also in wh
 	$(BIN)/python tools/set_version.py $(ARGS)
 	$(MAKE) sync
 
-bench: .venv/.ready  ## Our loss against PyTorch's: time and memory (ARGS='--rows 64 --classes 10' picks sizes; draws bench.png); our recipe against the book's (TRAIN='--seeds 5 6')
+bench: .venv/.ready  ## Our loss against PyTorch's: time and memory (ARGS='--rows 64 --classes 10' picks sizes; draws bench.png); our recipe against the book's (TRAIN='--seeds 5 6'); how often the doctor is right (DOCTOR='--half build')
 	$(BIN)/python tools/bench.py $(ARGS)
 	$(BIN)/python tools/bench_training.py $(TRAIN)
+	$(BIN)/python tools/bench_doctor.py $(DOCTOR)
 
 docs: .venv/.ready  ## Build the site (nbdev fetches Quarto if it is missing)
 	PATH="$(abspath $(BIN)):$$PATH" nbdev_docs

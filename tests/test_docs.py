@@ -7,6 +7,7 @@ from fastcore.docments import docments
 import xent_course
 
 LOSS = ['sigmoid', 'softmax', 'indexing', 'nll', 'log_softmax', 'gradient', 'cross_entropy']
+DOCTOR = ['diagnose', 'checkup']
 
 
 def public():
@@ -40,10 +41,10 @@ def test_would_notice():
 
 
 def test_one_import_for_the_loss():
-    "`from xent_course import …` offers the public names of lessons 01 to 07, and the functions themselves."
-    offered = {name: obj for module in LOSS for name, obj in vars(importlib.import_module(f'xent_course.{module}')).items()
+    "`from xent_course import …` offers the public names of lessons 01 to 07 and of the doctor, and the functions themselves."
+    offered = {name: obj for module in LOSS + DOCTOR for name, obj in vars(importlib.import_module(f'xent_course.{module}')).items()
                if name in importlib.import_module(f'xent_course.{module}').__all__}
-    assert len(offered) == 12 and offered.items() <= vars(xent_course).items()
+    assert len(offered) == 17 and offered.items() <= vars(xent_course).items()
     assert importlib.import_module('xent_course.checks').__all__ == []
     assert not any(inspect.isfunction(obj) and name not in offered for name, obj in vars(xent_course).items())
 

@@ -42,7 +42,7 @@ def test_asked_and_solved(path):
 def test_none_is_forgotten(): assert [name for path in SPINE + FURTHER for name in checks(path, strict=False)] == list(exercises)
 
 
-@pytest.mark.parametrize('path', SPINE + [p for p in FURTHER if 'mixed' not in p.stem], ids=lambda p: p.stem)
+@pytest.mark.parametrize('path', SPINE + [p for p in FURTHER if p.stem not in ('02_exercises_mixed', '06_symptoms')], ids=lambda p: p.stem)
 def test_questions_mark_themselves(path):
     texts = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == 'markdown']
     questions = [text for text in texts if re.match(r'\*\*\d+\.\*\* ', text)]

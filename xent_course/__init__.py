@@ -7,3 +7,5 @@ from .nll import *
 from .log_softmax import *
 from .gradient import *
 from .cross_entropy import *
+from .diagnose import *
+from .checkup import *

@@ -343,6 +343,58 @@ exercises['9.3'] = Exercise(
     'This lets the images compete: softmax belongs over the classes, the last axis.': lambda x: x.softmax(1).mean(0).argmax(1),
     'These are the mean probabilities. Which class is the most likely?': lambda x: x.softmax(2).mean(0)})
 
+# %% ../nbs/support/exercises.ipynb #b7ea0002
+def _clouds():
+    "120 points in three clouds, in no order."
+    g = torch.Generator().manual_seed(2)
+    y = (torch.arange(120) % 3)[torch.randperm(120, generator=g)]
+    return 2 * torch.tensor([[1., 0.], [-.5, .9], [-.5, -.9]])[y] + torch.randn(120, 2, generator=g) * .9, y
+def _script(loss, outputs=3):
+    "A training whose last loss is the answer."
+    def train(x, y):
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Linear(2, 16), torch.nn.ReLU(), torch.nn.Linear(16, outputs))
+        opt = torch.optim.Adam(net.parameters(), lr=.05)
+        for _ in range(200):
+            l = loss(net(x), y)
+            opt.zero_grad(); l.backward(); opt.step()
+        return l.detach()
+    return train
+def _bce(z, t): return (F.softplus(z) - t * z).mean()
+exercises['break 1'] = Exercise(
+    right=_script(F.cross_entropy), cases=(_clouds(),), atol=1e-3, praise='Right: the loss contains the only softmax that there should be.', mistakes={
+    'The loss still ends at .56. What does the network end in, and what does the loss begin with?': _script(lambda x, y: F.cross_entropy(x.softmax(1), y)),
+    'The softmax is still there, and now the log is missing: the loss is negative.': _script(lambda x, y: F.nll_loss(x.softmax(1), y)),
+    'A sigmoid is no better than a softmax: cross-entropy wants logits, any numbers.': _script(lambda x, y: F.cross_entropy(x.sigmoid(), y)),
+    'A ReLU cuts off the logits below 0. Let the network end in its linear layer.': _script(lambda x, y: F.cross_entropy(x.relu(), y)),
+    'The softmax is gone, and log_softmax with it: nll_loss of raw logits falls without end.': _script(F.nll_loss)})
+exercises['break 2'] = Exercise(
+    right=_script(lambda x, y: _bce(x[:, 0], (y == 1).float()), 1), cases=(_clouds(),), atol=1e-3, praise='Right: every score meets its own target.', mistakes={
+    'Nothing has changed. What is the shape of yes * score?': _script(lambda x, y: _bce(x, (y == 1).float()), 1),
+    'This takes a sigmoid first, and the loss contains one.': _script(lambda x, y: _bce(x[:, 0].sigmoid(), (y == 1).float()), 1),
+    'The target is the wrong way round: yes is class 1.': _script(lambda x, y: _bce(x[:, 0], (y != 1).float()), 1),
+    'A squared error is another loss. Keep the loss, and mend what it is given.': _script(lambda x, y: ((x[:, 0] - (y == 1).float())**2).mean(), 1),
+    'This adds up the losses. The mean was right.': _script(lambda x, y: 120 * _bce(x[:, 0], (y == 1).float()), 1)})
+def _in_parts(loss):
+    def train(x, y):
+        torch.manual_seed(0)
+        net = torch.nn.Linear(2, 3)
+        opt = torch.optim.SGD(net.parameters(), lr=.5)
+        for _ in range(20):
+            opt.zero_grad()
+            for xb, yb in zip(x.split(50), y.split(50)): loss(net(xb), yb, len(x)).backward()
+            opt.step()
+        return net.weight.detach()
+    return train
+_summed = lambda x, y: F.cross_entropy(x, y, reduction='sum')
+exercises['break 3'] = Exercise(
+    right=_in_parts(lambda x, y, n: _summed(x, y) / n), cases=(_clouds(),), atol=1e-4, praise='Right: add up the losses, and divide once by the number of items.', mistakes={
+    'Nothing has changed: the 20 items of the last part count as much as 50 others.': _in_parts(lambda x, y, n: F.cross_entropy(x, y) / 3),
+    'These are sums, and nothing divides them: the steps are 120 times too long.': _in_parts(lambda x, y, n: _summed(x, y)),
+    'Each part is divided by 50, the last one, too. That is the right direction at the wrong length: divide by the number of all items.': _in_parts(lambda x, y, n: _summed(x, y) / 50),
+    'This adds up the means. Their weights should be the sizes of the parts.': _in_parts(lambda x, y, n: F.cross_entropy(x, y)),
+    'This divides the sums by the number of parts. Divide by the number of items.': _in_parts(lambda x, y, n: _summed(x, y) / 3)})
+
 # %% ../nbs/support/exercises.ipynb #3330f8dc
 exercises['mixed 1'] = Exercise(
     right=1 / (1 + math.exp(-3)), praise='Right: only the lead of 3 counts, and the sigmoid of 3 is .9526.', mistakes={
