@@ -25,6 +25,7 @@ def undocumented(obj):
         if f is not obj: missing += [] if inspect.getdoc(f) else [f'docstring of {f.__name__}']
         meanings = docments(f, full=True)
         if inspect.isclass(f): meanings.pop('return', None)
+        if f is not obj and list(inspect.signature(f).parameters) == ['self']: meanings.pop('return', None)  # as fastai's events
         if inspect.isclass(f) and '__init__' not in vars(f) and not vars(f).get('__annotations__'): meanings = {}  # those of its base class
         missing += [f'{f.__name__}: {name}' for name, d in meanings.items() if name != 'self' and not d['docment']]
     return missing
