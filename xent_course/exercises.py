@@ -501,6 +501,112 @@ exercises['fair 2'] = Exercise(
     'This is the probability of exactly this share. More uneven ones count, too.': lambda a, b: min(1., 2 * math.comb(a + b, a) / 2**(a + b)),
     'This is the probability of at least so many heads, whichever side was the smaller.': lambda a, b: min(1., 2 * sum(math.comb(a + b, k) for k in range(a + 1)) / 2**(a + b))})
 
+# %% ../nbs/support/exercises.ipynb #e16info
+_with_zeros = torch.tensor([[.5, .25, .25], [1., 0., 0.], [0., .5, .5]]), torch.full((2, 8), .125)
+_pairs_of_shares = tuple((x, F.softmax(-x.flip(1) / 3, 1)) for x, _ in _batches)
+_entropy = lambda q: -torch.xlogy(q, q).sum(1)
+exercises['info 1'] = Exercise(
+    right=lambda p: _entropy(p) / math.log(2), cases=tuple((p,) for p in _with_zeros), praise='Right: 0 for what is certain, 1 for a coin flip, 3 for eight equal chances.', mistakes={
+    'These are nats. A coin flip should be 1 bit.': _entropy,
+    'Where a probability is 0 this is nan: 0 times the log of 0. torch.xlogy counts it as 0.': lambda p: -(p * p.log2()).sum(1),
+    'The sign is wrong: an entropy is never negative.': lambda p: -_entropy(p) / math.log(2),
+    'This is the mean over the classes. Add up: the probabilities are weights already.': lambda p: _entropy(p) / math.log(2) / p.shape[1],
+    'The right unit, and one number for all: the entropy of each row was asked for.': lambda p: _entropy(p).mean() / math.log(2)})
+exercises['info 2'] = Exercise(
+    right=lambda x, q: F.cross_entropy(x, q) - _entropy(q).mean(), cases=_pairs_of_shares, praise='Right: the divergence. The entropy stays.', mistakes={
+    'This is the whole loss. Part of it is the entropy of the target, which stays.': F.cross_entropy,
+    'This is the entropy of the target, the part that stays.': lambda x, q: _entropy(q).mean(),
+    'This is the divergence the other way round. The target weighs the logs.': lambda x, q: F.kl_div(q.log(), F.softmax(x, 1), reduction='batchmean'),
+    'The mean was taken over the classes, too. Add them up, and take the mean of the rows.': lambda x, q: (F.cross_entropy(x, q) - _entropy(q).mean()) / x.shape[1],
+    'This is the sum over the rows. The mean loss was asked for.': lambda x, q: F.kl_div(F.log_softmax(x, 1), q, reduction='sum')})
+exercises['info 3'] = Exercise(
+    right=lambda bits: 2**bits, cases=((1.,), (3.5,), (0.,)), praise='Right: each bit doubles the number of equal chances.', mistakes={
+    'e to the power is for nats. A bit is one question with two answers.': lambda bits: math.exp(bits),
+    '2 times is not 2 to the power: three bits are eight equal chances.': lambda bits: 2 * bits,
+    'The power has changed places with its base.': lambda bits: bits**2})
+
+# %% ../nbs/support/exercises.ipynb #e16binar
+_share, _some = torch.tensor([.01, .5, .9]), torch.tensor([[2., -1., .5], [-3., -.2, -4.], [1., 6., .01], [.1, .2, .3]])
+exercises['binary 1'] = Exercise(
+    right=lambda x: x > 0, cases=((_some,), (-_some,)), praise='Right: a logit above 0 is a probability above one half.', mistakes={
+    'Above .5 is for probabilities. Which logit has the sigmoid .5?': lambda x: x > .5,
+    'This gives exactly one label to each image. There may be several, or none.': lambda x: x == x.amax(1, keepdim=True),
+    'Softmax lets the labels compete for one whole. Ask each by itself.': lambda x: x.softmax(1) > .5,
+    'These are the numbers of the largest logits. True or False for each label was asked for.': lambda x: x.argmax(1),
+    'These are probabilities. Which of them are a yes?': torch.sigmoid})
+exercises['binary 2'] = Exercise(
+    right=lambda p: p.logit(), cases=((_share,), (torch.tensor([.2, .3]),)), praise='Right: the logit of the share, the log of the odds.', mistakes={
+    'The log of the share is what softmax wants. The sigmoid wants the log of the odds.': lambda p: p.log(),
+    'These are the odds. Take their log.': lambda p: p / (1 - p),
+    'The sign is wrong: a frequent yes needs a logit above 0.': lambda p: -p.logit(),
+    'This takes the sigmoid of the share. Its inverse is needed.': torch.sigmoid})
+exercises['binary 3'] = Exercise(
+    right=lambda x, w: torch.sigmoid(x - math.log(w)), cases=((_some, 5.), (_some, 9.)), praise='Right: dividing the odds by the factor is subtracting its log from the logit.', mistakes={
+    'These are its own probabilities, which are too high.': lambda x, w: torch.sigmoid(x),
+    'This makes the yes still likelier. The factor has to go, not to come once more.': lambda x, w: torch.sigmoid(x + math.log(w)),
+    'The factor divides the odds, not the logit.': lambda x, w: torch.sigmoid(x / w),
+    'The factor divides the odds, not the probability.': lambda x, w: torch.sigmoid(x) / w,
+    'Subtract the log of the factor: logits are logs of odds.': lambda x, w: torch.sigmoid(x - w)})
+
+# %% ../nbs/support/exercises.ipynb #e16rare
+_counts = torch.tensor([120., 40., 3., 1.]), torch.tensor([5., 5., 5., 5.])
+exercises['rare 1'] = Exercise(
+    right=lambda n: len(n) / n / (1 / n).sum(), cases=tuple((n,) for n in _counts), praise='Right: rare classes weigh more, and the mean weight is 1.', mistakes={
+    'One over the counts, and the mean is not 1: scale them.': lambda n: 1 / n,
+    'They add up to 1. Their mean should be 1.': lambda n: 1 / n / (1 / n).sum(),
+    'The frequent classes weigh more here.': lambda n: len(n) * n / n.sum(),
+    'This is the number of items over the counts: the mean of the weights is not 1.': lambda n: n.sum() / n / len(n)})
+_prior = lambda n: (n / n.sum()).log()
+exercises['rare 2'] = Exercise(
+    right=lambda x, n: (x - _prior(n)).argmax(1), cases=((_five[0], _counts[0]), (torch.randn(40, 4, generator=torch.Generator().manual_seed(3)) * 2, _counts[0])), praise='Right: the prior of the training is taken out of the logits.', mistakes={
+    'This puts the prior in once more, and the frequent classes win still more often.': lambda x, n: (x + _prior(n)).argmax(1),
+    'This is the guess for data as imbalanced as the training.': lambda x, n: x.argmax(1),
+    'Subtract the log of the shares, not the shares: logits are logs.': lambda x, n: (x - n / n.sum()).argmax(1),
+    'These are the logits. Which class wins?': lambda x, n: x - _prior(n)})
+
+# %% ../nbs/support/exercises.ipynb #e16next
+_tokens = torch.tensor([[3, 1, 4, 1, 5], [9, 2, 6, 0, 0]])
+exercises['next 1'] = Exercise(
+    right=lambda t: (t[:, :-1], t[:, 1:]), cases=((_tokens,), (_tokens[:, :3],)), praise='Right: each token is asked for the one after it.', mistakes={
+    'Inputs and targets are the same: the model could copy, and its loss would fall to 0.': lambda t: (t[:, :-1], t[:, :-1]),
+    'This asks for the token before.': lambda t: (t[:, 1:], t[:, :-1]),
+    'This shifts by two.': lambda t: (t[:, :-2], t[:, 2:]),
+    'This shifts the texts, not the places in them.': lambda t: (t[:-1], t[1:]),
+    'The first place wants a target, too: with roll, the last token is asked for the first one.': lambda t: (t, t.roll(-1, 1))})
+_lengths = ([2., 3.], [10, 90]), ([1.5, 1.5, 4.], [5, 5, 1])
+exercises['next 2'] = Exercise(
+    right=lambda losses, counts: math.exp(sum(l * n for l, n in zip(losses, counts)) / sum(counts)), cases=_lengths, praise='Right: every token counts the same.', mistakes={
+    'This is the mean of the means: a short text counts as much as a long one.': lambda losses, counts: math.exp(sum(losses) / len(losses)),
+    'This is the mean of the perplexities. Take the mean of the losses, and then the exponential.': lambda losses, counts: sum(math.exp(l) * n for l, n in zip(losses, counts)) / sum(counts),
+    'This is the mean loss. Its exponential is the perplexity.': lambda losses, counts: sum(l * n for l, n in zip(losses, counts)) / sum(counts),
+    'Means times counts are totals: divide by the number of tokens, not of texts.': lambda losses, counts: sum(l * n for l, n in zip(losses, counts)) / len(counts)})
+
+# %% ../nbs/support/exercises.ipynb #e16soft
+_two = torch.randn(5, 4, generator=torch.Generator().manual_seed(4)) * 3
+exercises['soft 1'] = Exercise(
+    right=lambda x, t: F.softmax(x / t, 1), cases=((_two, 4.), (_two, .5)), praise='Right: a high temperature makes the shares more alike.', mistakes={
+    'This multiplies by the temperature. Hot should be more alike.': lambda x, t: F.softmax(x * t, 1),
+    'This divides the probabilities. Divide the logits.': lambda x, t: F.softmax(x, 1) / t,
+    'The powers of the probabilities do not add up to 1.': lambda x, t: F.softmax(x, 1)**(1 / t)})
+exercises['soft 2'] = Exercise(
+    right=lambda s: F.cross_entropy(s, torch.arange(len(s))), cases=((torch.randn(4, 4, generator=torch.Generator().manual_seed(5)),), (torch.eye(3) * 3,)), praise='Right: row i should find column i.', mistakes={
+    'This is minus the mean of the diagonal: the other columns must lose, too.': lambda s: -s.diagonal().mean(),
+    'A target of 0 for all rows: every picture would belong to the first text.': lambda s: F.cross_entropy(s, torch.zeros(len(s)).long()),
+    'This lets the rows compete. It is the other half of the symmetric loss.': lambda s: F.cross_entropy(s.T, torch.arange(len(s)))})
+
+# %% ../nbs/support/exercises.ipynb #e16secon
+exercises['second 1'] = Exercise(
+    right=lambda p: torch.diag(p) - torch.outer(p, p), cases=((torch.tensor([.7, .2, .1]),), (torch.tensor([.5, .5]),)), praise='Right: it does not depend on the target.', mistakes={
+    'The diagonal is right, and the rest is missing: raising one logit lowers the other probabilities.': lambda p: torch.diag(p * (1 - p)),
+    'The sign is wrong: on its diagonal are variances.': lambda p: torch.outer(p, p) - torch.diag(p),
+    'These are the probabilities on the diagonal. Something is to be subtracted.': torch.diag,
+    'One minus the outer product: the probabilities belong on the diagonal.': lambda p: torch.eye(len(p)) - torch.outer(p, p)})
+exercises['second 2'] = Exercise(
+    right=lambda p: p * (1 - p), cases=((torch.tensor([.7, .999, .5]),), (torch.tensor([.0, .01]),)), praise='Right: at most one quarter, where the network is undecided.', mistakes={
+    'This is the first derivative where the target is the other class.': lambda p: p,
+    'This is the standard deviation. The curvature is the variance.': lambda p: (p * (1 - p)).sqrt(),
+    'With two logits there is a minus: p times what is left.': lambda p: p * p})
+
 # %% ../nbs/support/exercises.ipynb #5b295c95
 def check(name:str,          # Which exercise: '2.1' is the first of lesson 2, 'mixed 3' the third of the mixed ones
           answer,            # Anything at all

@@ -31,6 +31,7 @@ class LogitsPanel(anywidget.AnyWidget):
     _css = _js/'panel.css'
     logits = traitlets.List(traitlets.Float(), minlen=2, maxlen=5).tag(sync=True) # One logit per class
     target = traitlets.Int(0, min=0).tag(sync=True)                               # The class that is right
+    shares = traitlets.List(traitlets.Float(min=0)).tag(sync=True)                # The target as a distribution, in any unit; empty for a single class
     temperature = traitlets.Float(1., min=.01).tag(sync=True)                     # Divides all logits
     shift = traitlets.Float(0.).tag(sync=True)                                    # Is added to all logits
     upto = traitlets.Enum(_stages, 'gradient').tag(sync=True)                     # The last step to show
@@ -38,10 +39,11 @@ class LogitsPanel(anywidget.AnyWidget):
 
     def __init__(self,
                  logits:Tensor|list,      # One logit for each of 2 to 5 classes, shape (c,); for upto='sigmoid', 2
-                 target:Tensor|int=0,     # The class that is right, from 0 to c - 1
+                 target:Tensor|int=0,     # The class that is right, from 0 to c - 1; or a share for each class, shape (c,), a float dtype
                  upto:str='gradient',     # The last step to show: 'sigmoid', 'softmax', 'target', 'nll', 'log', 'loss' or 'gradient'
                 ):
-        super().__init__(logits=torch.as_tensor(logits).tolist(), target=int(target), upto=upto)
+        goal = dict(shares=target.tolist()) if isinstance(target, Tensor) and target.ndim else dict(target=int(target))
+        super().__init__(logits=torch.as_tensor(logits).tolist(), upto=upto, **goal)
 
     def __repr__(self): return 'The logits panel: run the notebook to move it.'
 
@@ -56,9 +58,16 @@ class LogitsPanel(anywidget.AnyWidget):
         if proposal['value'] < len(self.logits): return proposal['value']
         raise traitlets.TraitError(f"target is {proposal['value']}, but there are {len(self.logits)} logits: it must lie between 0 and {len(self.logits) - 1}")
 
-    def row(self)->tuple[Tensor, Tensor]: # Logits, shape (1, c), float32, and target, shape (1,), int64
+    @traitlets.validate('shares')
+    def _check_shares(self, proposal):
+        shares = proposal['value']
+        if not shares or len(shares) == len(self.logits) and 0 < sum(shares) < math.inf: return shares
+        raise traitlets.TraitError(f"shares must be {len(self.logits)} numbers, one for each logit, not all 0, got {shares}")
+
+    def row(self)->tuple[Tensor, Tensor]: # Logits, shape (1, c), float32, and target, shape (1,), int64; or (1, c), float32, if it is a distribution
         "The row as it is shown now, shifted and divided by the temperature."
-        return (torch.tensor([self.logits]) + self.shift) / self.temperature, torch.tensor([self.target])
+        shares = torch.tensor([self.shares])
+        return (torch.tensor([self.logits]) + self.shift) / self.temperature, shares / shares.sum() if self.shares else torch.tensor([self.target])
 
     def _repr_mimebundle_(self, **kwargs):
         data, metadata = super()._repr_mimebundle_(**kwargs)
@@ -66,7 +75,7 @@ class LogitsPanel(anywidget.AnyWidget):
 
     def _page(self):
         "The panel for a page without Python."
-        state = {name: getattr(self, name) for name in ('logits', 'target', 'temperature', 'shift', 'upto', 'names')}
+        state = {name: getattr(self, name) for name in ('logits', 'target', 'shares', 'temperature', 'shift', 'upto', 'names')}
         return (f'<div class="logits-panel-waiting"></div>\n<script type="module">\n{self._esm}\n'
                 f'mount({json.dumps(state)}, {json.dumps(str(self._css))});\n</script>')
 
@@ -79,8 +88,32 @@ def _arrows(ax, gradient):
     ax.axvline(0, color='black', lw=1)
     ax.set(title='gradient: p − one-hot', ylim=(len(gradient) - .4, -.6), xlim=(-1.1, 1.1), xticks=[], yticks=[], xlabel='arrow: where training goes')
 
+def _picture_of_shares(panel):
+    "Draw a row whose target is a distribution: shares and probabilities, and what the loss is made of."
+    logits, q = panel.row()
+    p, names = softmax(logits)[0], panel.names[:len(panel.logits)]
+    loss, entropy = cross_entropy(logits, q).item(), -torch.xlogy(q, q).sum().item()
+    with look():
+        fig = Figure(figsize=(10, 1.8 + .45 * len(p)), layout='constrained')
+        fig.suptitle('The panel at its start')
+        left, right = fig.subplots(1, 2)
+        y = torch.arange(len(p))
+        left.barh(y - .2, q[0], height=.36, color=colors.target, label='target')
+        left.barh(y + .2, p, height=.36, color=colors.first, label='softmax')
+        for k in range(len(p)):
+            for value, dy in (q[0, k], -.2), (p[k], .2): left.annotate(f'{value:.4f}', (value, k + dy), xytext=(4, 0), textcoords='offset points', va='center')
+        left.set(yticks=y.tolist(), yticklabels=names, ylim=(len(p) - .4, -.6), xlim=(0, 1.25), xticks=[], title='shares')
+        left.legend(frameon=False, loc='lower right')
+        right.barh([0], [entropy], color=colors.target, label=f'entropy of the target {entropy:.4f}')
+        right.barh([0], [loss - entropy], left=[entropy], color=colors.gradient, label=f'divergence {loss - entropy:.4f}')
+        right.set(yticks=[], ylim=(-.6, 2.2), title=f'cross-entropy {loss:.4f}')
+        right.legend(frameon=False, loc='upper left')
+    said = '; '.join(f'{n}: target {a:.4f}, softmax {b:.4f}' for n, a, b in zip(names, q[0].tolist(), p.tolist()))
+    return fig, f"The panel at its start. {said}. The cross-entropy {loss:.4f} is the target's entropy {entropy:.4f} and the divergence {loss - entropy:.4f}."
+
 def _picture(panel):
     "Draw the row as it is now; gives the figure and its description."
+    if panel.shares: return _picture_of_shares(panel)
     (logits, target), upto = panel.row(), _stages.index(panel.upto)
     names, t, pair = panel.names[:len(panel.logits)], panel.target, upto == 0
     p, loss, gradient = softmax(logits)[0], cross_entropy(logits, target).item(), cross_entropy_grad(logits, target)[0]
@@ -111,7 +144,7 @@ def _picture(panel):
 
 # %% ../nbs/support/panel.ipynb #51723078
 def show_panel(logits:Tensor|list,  # One logit for each of 2 to 5 classes, shape (c,); for upto='sigmoid', 2
-               target:Tensor|int=0, # The class that is right, from 0 to c - 1
+               target:Tensor|int=0, # The class that is right, from 0 to c - 1; or a share for each class, shape (c,), a float dtype
                upto:str='gradient', # The last step to show: 'sigmoid', 'softmax', 'target', 'nll', 'log', 'loss' or 'gradient'
               )->LogitsPanel:       # The panel, to read its `row` later
     "Show the panel, and a picture of it for pages that run nothing; raises TraitError on numbers that can't be shown."

@@ -1,16 +1,20 @@
 // The logits panel: one row of scores to move, and what the loss makes of them. The numbers that a Python cell can read (logits,
-// target, temperature, shift) live in `model`; all others are computed here, so that the panel also works in a page without Python.
+// target, temperature, shift, shares) live in `model`; all others are computed here, so that the panel also works in a page without Python.
 const STAGES = ['sigmoid', 'softmax', 'target', 'nll', 'log', 'loss', 'gradient'];
-const STATE = ['logits', 'target', 'temperature', 'shift'];
+const STATE = ['logits', 'target', 'temperature', 'shift', 'shares'];
 const number = v => (Math.abs(v) < .00005 ? 0 : v).toFixed(4);
 
-export function compute(logits, target, temperature, shift) {
+export function compute(logits, target, temperature, shift, shares = []) {
   const scores = logits.map(x => (x + shift) / temperature);
   const top = Math.max(...scores);
   const e = scores.map(s => Math.exp(s - top));
   const total = e.reduce((a, b) => a + b, 0);
   const p = e.map(v => v / total);
-  return { scores, p, loss: Math.log(total) + top - scores[target], gradient: p.map((v, i) => v - (i === target ? 1 : 0)) };
+  const whole = shares.reduce((a, b) => a + b, 0);
+  const q = p.map((_, i) => shares.length ? shares[i] / whole : Number(i === target));
+  const loss = Math.log(total) + top - q.reduce((sum, v, i) => sum + v * scores[i], 0);
+  const entropy = -q.reduce((sum, v) => sum + (v && v * Math.log(v)), 0);
+  return { scores, p, q, loss, entropy, gradient: p.map((v, i) => v - q[i]) };
 }
 
 function element(tag, attributes = {}, ...children) {
@@ -51,8 +55,19 @@ function curve(f, [x0, x1], top, dot, xlabel, ylabel) {
     text(xlabel, { x: 135, y: 184, 'text-anchor': 'middle' }), text(ylabel, { x: 44, y: 10 }));
 }
 
+// What cross-entropy is made of: the target's entropy, which nothing takes away, and the divergence, which training does.
+function parts(entropy, divergence) {
+  const scale = 230 / Math.max(3, entropy + divergence);
+  const bar = (x, width, name) => element('svg:rect', { x: 10 + scale * x, y: 10, width: scale * Math.max(width, 0), height: 26, class: name });
+  const text = (content, y, name) => element('svg:text', { x: 10, y, class: name }, content);
+  return element('svg:svg', { viewBox: '0 0 250 90', class: 'logits-panel-curve', role: 'img', 'aria-label': `entropy ${number(entropy)}, divergence ${number(divergence)}` },
+    bar(0, entropy, 'entropy'), bar(entropy, divergence, 'divergence'),
+    text(`entropy of the target, the floor: ${number(entropy)}`, 58), text(`divergence: ${number(divergence)}`, 78));
+}
+
 export function render({ model, el }) {
   const upto = STAGES.indexOf(model.get('upto')), shows = stage => upto >= STAGES.indexOf(stage), pair = !shows('softmax');
+  const spread = model.get('shares').length > 0;
   const names = model.get('names'), start = Object.fromEntries(STATE.map(name => [name, model.get(name)]));
   const set = changes => {
     for (const [name, value] of Object.entries(changes)) model.set(name, value);
@@ -63,7 +78,7 @@ export function render({ model, el }) {
 
   const body = element('tbody');
   const score = pair ? 'score' : 'logit';
-  const heads = ['class', score, ...(pair ? [] : ['probability']), ...(shows('target') ? ['target'] : []), ...(shows('gradient') ? ['gradient: p − one-hot'] : [])];
+  const heads = ['class', score, ...(pair ? [] : ['probability']), ...(shows('target') ? ['target'] : []), ...(shows('gradient') ? [`gradient: p − ${spread ? 'target' : 'one-hot'}`] : [])];
   const table = element('table', {}, element('thead', {}, element('tr', {}, ...heads.map(h => element('th', { scope: 'col' }, h)))), body);
   const picture = element('div', { class: 'logits-panel-picture' });
   const reading = element('p', { class: 'logits-panel-reading', 'aria-live': 'polite' });
@@ -80,10 +95,11 @@ export function render({ model, el }) {
     node.addEventListener('click', onClick);
     return node;
   }
-  const add = button('+ class', 'one class more', () => set({ logits: [...model.get('logits'), 0] }));
+  const add = button('+ class', 'one class more', () => set({ logits: [...model.get('logits'), 0], ...(spread ? { shares: [...model.get('shares'), 0] } : {}) }));
   const remove = button('− class', 'one class less', () => {
-    const logits = model.get('logits').slice(0, -1);
-    set({ target: Math.min(model.get('target'), logits.length - 1), logits });
+    const logits = model.get('logits').slice(0, -1), shares = model.get('shares').slice(0, -1);
+    if (spread && !shares.some(v => v > 0)) shares[0] = 1; // the class that goes had it all
+    set({ target: Math.min(model.get('target'), logits.length - 1), shares, logits });
   });
   const reset = button('reset', 'back to the start', () => set(start));
 
@@ -91,30 +107,40 @@ export function render({ model, el }) {
     const bound = Math.max(10, ...start.logits.map(x => Math.ceil(Math.abs(x))));
     const input = slider(`${score} of ${names[i]}`, -bound, bound, .1, value => set({ logits: model.get('logits').with(i, value) }));
     const value = element('output'), fill = element('div'), p = element('output'), pull = element('td');
+    const part = slider(`share of ${names[i]} in the target`, 0, 1, .01, value => {
+      const shares = model.get('shares').with(i, value);
+      set({ shares: shares.some(v => v > 0) ? shares : shares.with(i, .01) });
+    });
+    const share = element('output');
     const radio = element('input', { type: 'radio', name: group, 'aria-label': `the target is ${names[i]}` });
     radio.addEventListener('change', () => set({ target: i }));
     radio.addEventListener('keydown', event => event.stopPropagation());
     const node = element('tr', {}, element('th', { scope: 'row' }, names[i]), element('td', {}, input, value));
     if (!pair) node.append(element('td', {}, element('div', { class: 'logits-panel-bar' }, fill), p));
-    if (shows('target')) node.append(element('td', {}, radio));
+    if (shows('target')) node.append(spread ? element('td', {}, part, share) : element('td', {}, radio));
     if (shows('gradient')) node.append(pull);
-    return { node, input, value, fill, p, radio, pull };
+    return { node, input, value, fill, p, part, share, radio, pull };
   }
 
   function draw() {
-    const [logits, target, temperature, shift] = STATE.map(name => model.get(name));
-    const { scores, p, loss, gradient } = compute(logits, target, temperature, shift);
+    const [logits, target, temperature, shift, shares] = STATE.map(name => model.get(name));
+    if (spread && shares.length !== logits.length) return; // a class comes or goes, in two steps
+    const { scores, p, q, loss, entropy, gradient } = compute(logits, target, temperature, shift, shares);
     if (rows.length !== logits.length) {
       rows = logits.map((_, i) => makeRow(i));
       body.replaceChildren(...rows.map(row => row.node));
     }
     rows.forEach((row, i) => {
-      const isTarget = shows('target') && i === target;
+      const isTarget = !spread && shows('target') && i === target;
       row.input.value = logits[i];
       row.value.textContent = number(logits[i]);
       row.fill.style.width = `${100 * p[i]}%`;
       row.p.textContent = number(p[i]);
       row.radio.checked = isTarget;
+      if (spread) {
+        row.part.value = shares[i];
+        row.share.textContent = number(q[i]);
+      }
       row.node.classList.toggle('target', isTarget);
       row.pull.replaceChildren(arrow(-gradient[i]), element('output', {}, number(gradient[i])));
     });
@@ -124,6 +150,7 @@ export function render({ model, el }) {
 
     const difference = scores[0] - scores[1], name = names[target], pt = p[target];
     if (pair) picture.replaceChildren(curve(x => 1 / (1 + Math.exp(-x)), [-8, 8], 1, difference, `score of ${names[0]} minus score of ${names[1]}`, `confidence in ${names[0]}`));
+    else if (spread) picture.replaceChildren(parts(entropy, loss - entropy));
     else if (shows('log')) picture.replaceChildren(curve(v => -Math.log(v), [0, 1], 6, pt, `probability of the target, ${name}`, '−ln p'));
     const says = [
       [`The difference is ${number(difference)}, and its sigmoid, the confidence in ${names[0]}, is ${number(p[0])}.`],
@@ -135,8 +162,8 @@ export function render({ model, el }) {
       [`The target has the probability ${number(pt)}. Cross-entropy loss: ${number(loss)}.`,
        temperature === 1 ? 'Each arrow points where training moves the logit.' : `The gradient is that at logit / ${temperature.toFixed(1)}; at the logit itself, divide it by the temperature once more.`],
     ];
-    reading.textContent = says[upto].join(' ');
-    const unshifted = compute(logits, target, temperature, 0);
+    reading.textContent = spread ? `Cross-entropy loss: ${number(loss)}, of which ${number(entropy)} is the target's own entropy and ${number(loss - entropy)} the divergence.` : says[upto].join(' ');
+    const unshifted = compute(logits, target, temperature, 0, shares);
     const change = Math.max(Math.abs(loss - unshifted.loss), ...p.map((v, i) => Math.abs(v - unshifted.p[i])));
     shiftNote.textContent = shift === 0 ? `Shift all ${score}s: what will change?`
       : `${Math.abs(shift).toFixed(1)} was ${shift > 0 ? 'added to' : 'taken from'} every ${score}, and it changes nothing: the largest change of a probability or the loss is ${number(change)}.`;
