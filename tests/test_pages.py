@@ -142,3 +142,30 @@ def test_panels_in_the_notebooks_are_the_package_s():
     outputs = [output['data']['text/html'] for path in lessons() for cell in nbformat.read(path, as_version=4).cells
                for output in cell.get('outputs', []) if 'logits-panel-waiting' in output.get('data', {}).get('text/html', '')]
     assert len(outputs) >= 8 and all(script in output for output in outputs)
+
+
+def test_panel_takes_a_distribution(open_page):
+    "Entropy, divergence and their sum are PyTorch's, before and after shares, logits and classes have moved."
+    panel = open_page('further/07_information').locator('.logits-panel')
+    numbers = lambda column: torch.tensor([float(text) for text in panel.locator(f'tbody tr td:nth-child({column}) output').all_inner_texts()]).double()
+
+    def agrees():
+        x, p, q = numbers(2), numbers(3), numbers(4)
+        said = [float(v) for v in re.findall(r'\d+\.\d{4}', panel.locator('.logits-panel-reading').inner_text())]
+        torch.testing.assert_close(p, x.softmax(0), atol=1e-4, rtol=0)
+        torch.testing.assert_close(q.sum(), torch.tensor(1.).double(), atol=3e-4, rtol=0)
+        loss, entropy = F.cross_entropy(x, q), -torch.xlogy(q, q).sum()
+        torch.testing.assert_close(torch.tensor(said).double(), torch.stack([loss, entropy, loss - entropy]), atol=2e-3, rtol=0)
+        return said
+
+    seen = [agrees()]
+    for name in 'share of 3 in the target', 'logit of 7':
+        for _ in range(9): panel.get_by_role('slider', name=name).press('ArrowRight')
+        seen.append(agrees())
+    panel.get_by_role('slider', name='share of 7 in the target').press('Home')
+    seen.append(agrees())
+    panel.get_by_role('button', name='one class more').click()
+    assert len(numbers(2)) == 4
+    seen.append(agrees())
+    panel.get_by_role('button', name='back to the start').click()
+    assert len({tuple(s) for s in seen}) == len(seen) and agrees() == seen[0]
