@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from .checks import check_float
 
-# %% ../nbs/further/07_information.ipynb #664d056f
+# %% ../nbs/further/07_information.ipynb #002a5f27
 def entropy(probs:Tensor, # Probabilities, any shape, a float dtype, sum 1 along `dim`
             dim:int=-1,   # The class axis
            )->Tensor:     # Entropy in nats, shape of `probs` without `dim`
@@ -18,7 +18,7 @@ def entropy(probs:Tensor, # Probabilities, any shape, a float dtype, sum 1 along
 
     C. E. Shannon, "A mathematical theory of communication", Bell System Technical Journal 27 (1948)."""
     check_float(probs, 'probs')
-    return -torch.xlogy(probs, probs).sum(dim)
+    return torch.special.entr(probs).sum(dim)
 
 # %% ../nbs/further/07_information.ipynb #bf0351b9
 def kl_divergence(target:Tensor, # The true probabilities q, any shape, a float dtype
