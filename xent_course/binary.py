@@ -11,21 +11,22 @@ import torch.nn.functional as F
 from torch import Tensor
 from .checks import check_float, check_settings
 
-# %% ../nbs/further/08_yes_or_no.ipynb #6645a121
+# %% ../nbs/further/08_yes_or_no.ipynb #d2b1eb2c
 def binary_cross_entropy(input:Tensor,                # Logits, any shape, a float dtype
-                         target:Tensor,               # 1 for yes, 0 for no, or a probability between; shape and dtype of `input`
-                         weight:Tensor|None=None,     # Factor of each loss, anything that can be expanded to that shape
+                         target:Tensor,               # 1 for yes, 0 for no, or between; shape of `input`
+                         weight:Tensor|None=None,     # Factor of each loss, of a shape that expands to it
                          *,
-                         pos_weight:Tensor|None=None, # Factor of the loss of a yes, likewise
+                         pos_weight:Tensor|None=None, # Factor of a yes, likewise
                          reduction:str='mean',        # 'none', 'mean' or 'sum'
-                        )->Tensor:                    # A number, or with 'none' the shape of `input`
-    """Binary cross-entropy of logits, PyTorch's `binary_cross_entropy_with_logits`; raises TypeError or ValueError unless the arguments fit.
+                        )->Tensor:                    # A number; with 'none' shape of `input`
+    """Binary cross-entropy of logits; raises TypeError or ValueError unless the arguments fit.
 
-    D. R. Cox, "The regression analysis of binary sequences", J. Royal Statistical Society B 20 (1958)."""
+    D. R. Cox, "The regression analysis of binary sequences", J. R. Stat. Soc. B 20 (1958)."""
     check_float(input, 'input'); check_float(target, 'target'); check_settings(-100, reduction, 0.)
     if input.shape != target.shape:
-        raise ValueError(f"input and target must have the same shape, got {tuple(input.shape)} and {tuple(target.shape)}: they would be broadcast "
-                         "against each other; reshape one with squeeze or view")
+        raise ValueError(f"input and target must have the same shape, got {tuple(input.shape)} and "
+                         f"{tuple(target.shape)}: they would be broadcast against each other; "
+                         "reshape one with squeeze or view")
     yes = target * F.softplus(-input)
     losses = (1 - target) * F.softplus(input) + (yes if pos_weight is None else pos_weight * yes)
     if weight is not None: losses = weight * losses

@@ -10,7 +10,7 @@ from fastai.callback.core import Callback
 from .checkup import check_training
 from .diagnose import show_findings
 
-# %% ../nbs/further/05_before_the_first_step.ipynb #16d31c0b
+# %% ../nbs/further/05_before_the_first_step.ipynb #f67462bc
 class CheckTraining(Callback):
     "Look at a training before its first step, and print what is found; `findings` holds it."
     order, run_valid = -5, False  # before MixUp changes the batch, and half precision the numbers
@@ -22,7 +22,8 @@ class CheckTraining(Callback):
     def before_batch(self):
         "Look at the first batch, unless this is a search for a learning rate."
         if self.findings is not None or hasattr(self.learn, 'lr_finder'): return
-        mixer = getattr(self.loss_func, '__self__', None)  # MixUp puts its own loss in place of the learner's
+        mixer = getattr(self.loss_func, '__self__', None)  # MixUp puts its own loss there
         loss_func = getattr(mixer, 'old_lf', self.loss_func)
-        self.findings = check_training(self.model, (*self.xb, *self.yb), loss_func, self.opt, verbose=False)
+        batch = *self.xb, *self.yb
+        self.findings = check_training(self.model, batch, loss_func, self.opt, verbose=False)
         if self.findings: show_findings(self.findings)

@@ -12,23 +12,25 @@ from .checks import check_float
 from .log_softmax import logsumexp
 from .softmax import softmax
 
-# %% ../nbs/further/12_the_second_gradient.ipynb #52eb71de
+# %% ../nbs/further/12_the_second_gradient.ipynb #2a04f870
 def cross_entropy_hessian(input:Tensor, # Logits, shape (n, c), a float dtype
-                         )->Tensor:     # Second derivatives of each row's loss at its logits, shape (n, c, c)
-    """diag(p) − p pᵀ for each row, whatever its target; raises TypeError or ValueError unless `input` is a table of logits.
+                         )->Tensor:     # Second derivatives of each row's loss, (n, c, c)
+    """diag(p) − p pᵀ for each row; raises TypeError or ValueError unless `input` is a table of logits.
 
     C. M. Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.4."""
     check_float(input, 'input')
-    if input.ndim != 2: raise ValueError(f"input must have shape (n, c), got {tuple(input.shape)}: flatten further axes into n")
+    if input.ndim != 2:
+        raise ValueError(f"input must have shape (n, c), got {tuple(input.shape)}: "
+                         "flatten further axes into n")
     p = softmax(input)
     return torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
 
-# %% ../nbs/further/12_the_second_gradient.ipynb #6bf9d80e
+# %% ../nbs/further/12_the_second_gradient.ipynb #3a934455
 def z_loss(input:Tensor,     # Logits, classes on axis 1, a float dtype
            factor:float=1e-4,# How hard it pulls
           )->Tensor:         # To be added to cross-entropy: a number
-    """The mean square of each item's logsumexp, times `factor`; raises TypeError unless `input` holds floats.
+    """The mean square of the logsumexp, times `factor`; raises TypeError unless `input` holds floats.
 
-    A. Chowdhery et al., "PaLM: scaling language modeling with pathways", JMLR 24 (2023), section 5."""
+    A. Chowdhery et al., "PaLM: scaling language modeling with pathways", JMLR 24 (2023)."""
     check_float(input, 'input')
     return factor * logsumexp(input, 1).square().mean()

@@ -12,14 +12,16 @@ from torch import Tensor
 from .checks import check_float, check_loss
 from .cross_entropy import cross_entropy
 
-# %% ../nbs/further/09_rare_ones.ipynb #e39614c8
+# %% ../nbs/further/09_rare_ones.ipynb #e369c5b0
 def log_prior(counts:Tensor, # How many items each class has, shape (c,), all above 0
              )->Tensor:      # The log of each class's share, shape (c,), float32
     "What the logits hold of the classes' frequencies; raises ValueError for a class without items."
-    if (counts <= 0).any(): raise ValueError(f"counts must be above 0 for every class, got {counts.tolist()}: the log of a share of 0 is infinite")
+    if (counts <= 0).any():
+        raise ValueError(f"counts must be above 0 for every class, got {counts.tolist()}: "
+                         "the log of a share of 0 is infinite")
     return (counts / counts.sum()).float().log()
 
-# %% ../nbs/further/09_rare_ones.ipynb #22f9edac
+# %% ../nbs/further/09_rare_ones.ipynb #67bc8cbd
 def class_weights(counts:Tensor, # How many items each class has, shape (c,), all above 0
                  )->Tensor:      # One over the count, scaled to a mean of 1; shape (c,), float32
     "The usual weights against imbalance; raises ValueError for a class without items."
@@ -30,10 +32,10 @@ def focal_loss(input:Tensor,            # Logits, classes on axis 1, a float dty
                target:Tensor,           # Class indices, int64
                weight:Tensor|None=None, # A factor for each class, shape (c,)
                *,
-               gamma:float=2.,          # 0 is cross-entropy; the larger, the less counts what is known
+               gamma:float=2.,          # 0 is cross-entropy; larger: what is known counts less
                reduction:str='mean',    # 'none', 'mean' (over the items) or 'sum'
               )->Tensor:                # A number, or with 'none' the shape of `target`
-    """Cross-entropy times (1 − p)^gamma, p the target's probability; raises TypeError or ValueError unless the arguments fit.
+    """Cross-entropy times (1 − p)^gamma; raises TypeError or ValueError unless the arguments fit.
 
     T.-Y. Lin et al., "Focal loss for dense object detection", ICCV 2017."""
     check_loss(input, target, weight, reduction=reduction)

@@ -10,25 +10,26 @@ import torch
 from torch import Tensor
 from .checks import check_float
 
-# %% ../nbs/further/07_information.ipynb #002a5f27
+# %% ../nbs/further/07_information.ipynb #9408d3f4
 def entropy(probs:Tensor, # Probabilities, any shape, a float dtype, sum 1 along `dim`
             dim:int=-1,   # The class axis
            )->Tensor:     # Entropy in nats, shape of `probs` without `dim`
     """The mean surprisal of each distribution; raises TypeError unless `probs` holds floats.
 
-    C. E. Shannon, "A mathematical theory of communication", Bell System Technical Journal 27 (1948)."""
+    C. E. Shannon, "A mathematical theory of communication", Bell Syst. Tech. J. 27 (1948)."""
     check_float(probs, 'probs')
     return torch.special.entr(probs).sum(dim)
 
-# %% ../nbs/further/07_information.ipynb #bf0351b9
+# %% ../nbs/further/07_information.ipynb #d342053a
 def kl_divergence(target:Tensor, # The true probabilities q, any shape, a float dtype
                   probs:Tensor,  # What is claimed, p, of the same shape
                   dim:int=-1,    # The class axis
                  )->Tensor:      # In nats, 0 or more, shape of `target` without `dim`
-    """How much more than its entropy a distribution costs, with the code of another; raises TypeError or ValueError unless the two fit.
+    """What a distribution costs beyond its entropy; raises TypeError or ValueError unless both fit.
 
-    S. Kullback, R. A. Leibler, "On information and sufficiency", Annals of Mathematical Statistics 22 (1951)."""
+    S. Kullback, R. A. Leibler, "On information and sufficiency", Ann. Math. Statistics 22 (1951)."""
     check_float(target, 'target'); check_float(probs, 'probs')
     if target.shape != probs.shape:
-        raise ValueError(f"target and probs must have the same shape, got {tuple(target.shape)} and {tuple(probs.shape)}: give a distribution for each")
+        raise ValueError("target and probs must have the same shape, got "
+                         f"{tuple(target.shape)} and {tuple(probs.shape)}: give a distribution for each")
     return (torch.xlogy(target, target) - torch.xlogy(target, probs)).sum(dim)

@@ -17,22 +17,24 @@ def course_text()->str: # 52,574 characters, without formulas, code and links
     "The prose of lessons 01 to 09, as it was at version 0.4.0."
     return (files('xent_course')/'data'/'course.txt').read_text(encoding='utf-8')
 
-# %% ../nbs/further/10_the_next_word.ipynb #6cba0f6c
+# %% ../nbs/further/10_the_next_word.ipynb #85a946b5
 def next_tokens(tokens:Tensor, # Token ids, shape (n, length), int64
                )->tuple:       # Inputs and their targets, both of shape (n, length - 1)
     "For each token the one after it; raises ValueError unless there are two or more in each row."
     if tokens.ndim != 2 or tokens.shape[1] < 2:
-        raise ValueError(f"tokens must have shape (n, length) with at least 2 in each row, got {tuple(tokens.shape)}: a target comes after its input")
+        raise ValueError("tokens must have shape (n, length) with at least 2 in each row, got "
+                         f"{tuple(tokens.shape)}: a target comes after its input")
     return tokens[:, :-1], tokens[:, 1:]
 
-# %% ../nbs/further/10_the_next_word.ipynb #8751f151
+# %% ../nbs/further/10_the_next_word.ipynb #ba34bd26
 def total_loss(logits:Tensor,         # Shape (n, length, c), a float dtype
                target:Tensor,         # Token ids, shape (n, length), int64
                *,
                ignore_index:int=-100, # The target that doesn't count
               )->tuple[Tensor, int]:  # The sum of the losses, and the number of tokens that count
-    "What to add up over batches before dividing once; raises TypeError or ValueError unless logits and target fit."
-    return cross_entropy(logits.movedim(-1, 1), target, ignore_index=ignore_index, reduction='sum'), int((target != ignore_index).sum())
+    "What to add up over batches and divide once; raises TypeError or ValueError unless both fit."
+    logits, count = logits.movedim(-1, 1), (target != ignore_index).sum()
+    return cross_entropy(logits, target, ignore_index=ignore_index, reduction='sum'), int(count)
 
 def perplexity(totals:list, # Of each batch: the sum of the losses, and the number of tokens
               )->float:     # e to the mean loss of all tokens

@@ -14,33 +14,39 @@ from .cross_entropy import cross_entropy
 from .log_softmax import log_softmax
 from .softmax import softmax
 
-# %% ../nbs/further/11_soft_targets_and_pairs.ipynb #2f285c36
+# %% ../nbs/further/11_soft_targets_and_pairs.ipynb #f313b6da
 def distillation_loss(student:Tensor,       # Logits, classes on axis 1, a float dtype
                       teacher:Tensor,       # Logits of the same shape; no gradient reaches them
-                      temperature:float=2., # Divides both; above 1 shows more of the unlikely classes
-                     )->Tensor:             # The mean divergence of the items, times temperature squared
-    """What a student still has to learn of a teacher's probabilities; raises TypeError or ValueError unless the arguments fit.
+                      temperature:float=2., # Divides both; above 1 shows more of the unlikely
+                     )->Tensor:             # Mean divergence of the items, times temperature²
+    """How far a student's probabilities are from a teacher's; raises TypeError or ValueError unless both fit.
 
-    G. Hinton, O. Vinyals, J. Dean, "Distilling the knowledge in a neural network", NIPS workshop 2014."""
+    G. Hinton, O. Vinyals, J. Dean, "Distilling the knowledge in a neural network", 2015."""
     check_float(student, 'student'); check_float(teacher, 'teacher')
     if student.shape != teacher.shape or student.ndim < 2:
-        raise ValueError(f"student and teacher must both have shape (n, c, ...), got {tuple(student.shape)} and {tuple(teacher.shape)}")
-    if not temperature > 0: raise ValueError(f"temperature must be above 0, got {temperature}: it divides the logits")
+        raise ValueError("student and teacher must both have shape (n, c, ...), got "
+                         f"{tuple(student.shape)} and {tuple(teacher.shape)}")
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, got {temperature}: it divides the logits")
     q, log_p = softmax(teacher.detach() / temperature, 1), log_softmax(student / temperature, 1)
     return temperature**2 * (torch.xlogy(q, q) - q * log_p).sum(1).mean()
 
-# %% ../nbs/further/11_soft_targets_and_pairs.ipynb #d20330d0
+# %% ../nbs/further/11_soft_targets_and_pairs.ipynb #31e94425
 def info_nce(a:Tensor,              # One vector for each item, shape (n, d), a float dtype
              b:Tensor,              # The vector of its partner, shape (n, d)
              temperature:float=.1,  # Divides the cosines
             )->Tensor:              # The mean loss of both directions, a number
-    """Cross-entropy of finding one's partner among all, both ways; raises TypeError or ValueError unless the arguments fit.
+    """Cross-entropy of finding one's partner, both ways; raises TypeError or ValueError unless both fit.
 
-    A. van den Oord, Y. Li, O. Vinyals, "Representation learning with contrastive predictive coding", 2018; both ways as in
-    A. Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021."""
+    A. van den Oord, Y. Li, O. Vinyals, "Representation learning with contrastive predictive
+    coding", 2018; both ways as in A. Radford et al., "Learning transferable visual models from
+    natural language supervision", ICML 2021."""
     check_float(a, 'a'); check_float(b, 'b')
-    if a.ndim != 2 or a.shape != b.shape: raise ValueError(f"a and b must both have shape (n, d), got {tuple(a.shape)} and {tuple(b.shape)}: row i of each is a pair")
-    if not temperature > 0: raise ValueError(f"temperature must be above 0, got {temperature}: it divides the cosines")
+    if a.ndim != 2 or a.shape != b.shape:
+        raise ValueError(f"a and b must both have shape (n, d), got {tuple(a.shape)} and "
+                         f"{tuple(b.shape)}: row i of each is a pair")
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, got {temperature}: it divides the cosines")
     scores = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / temperature
     partner = torch.arange(len(a), device=a.device)
     return (cross_entropy(scores, partner) + cross_entropy(scores.T, partner)) / 2
