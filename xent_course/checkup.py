@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from .cross_entropy import cross_entropy
-from .diagnose import Certain, Finding, ask, diagnose, findings_of, same_random_state, show_findings
+from .diagnose import Certain, Finding, ask, diagnose, findings_of, same_random_state, show_findings, wide
 from .softmax import softmax
 
 # %% ../nbs/support/checkup.ipynb #8c30fb3f
@@ -115,7 +115,7 @@ class Patient:
 
     def shares(self, logits):
         "Logits, and the target as a share of each class; both (m, c) in float64."
-        x, t = logits.detach().double(), self.target
+        x, t = wide(logits), self.target.cpu()
         if self.takes.startswith('single'):
             x, t = x.flatten(), t.double().flatten()
             return torch.stack([0 * x, x], 1), torch.stack([1 - t, t], 1)
@@ -154,7 +154,7 @@ def look_at_model(model, inputs):
 def last_bias(model, c):
     "That of the last linear layer with `c` outputs, in float64."
     found = [m.bias for m in model.modules() if isinstance(m, nn.Linear) and m.bias is not None and len(m.bias) == c]
-    return found[-1].detach().double() if found else None
+    return wide(found[-1]) if found else None
 
 def why_so_high(p, q, loss):
     "The finding for a loss that is too high at the start; None if it isn't."
@@ -257,7 +257,7 @@ def look_at_modes(p, loss, constant):
 def look_at_depth(p):
     "How evenly does the gradient reach the layers?"
     weights = {name: (g, p.model.get_parameter(name)) for name, g in p.mode(dropout=False).gradients().items() if g is not None and g.ndim > 1}
-    size = {name: (g.double().norm() / w.double().norm()).item() for name, (g, w) in weights.items() if g.any() and w.any()}
+    size = {name: (wide(g).norm() / wide(w).norm()).item() for name, (g, w) in weights.items() if g.any() and w.any()}
     if len(size) < 2: return
     low, high = min(size, key=size.get), max(size, key=size.get)
     ratio = size[low] / size[high]

@@ -115,21 +115,25 @@ def last_operation(x, but):
     while node is not None and node.name().split('Backward')[0] in but: node = node.next_functions[0][0]
     return node.name().split('Backward')[0] if node is not None else ''
 
+def wide(x):
+    "A copy in float64 and on the CPU, since not every GPU has float64; numbers stay what they are."
+    return x.detach().cpu().double() if isinstance(x, Tensor) else x
+
 def near(x, value):
     "Is every number of `x` equal to `value`, but for the rounding of its dtype?"
-    return bool((x.double() - value).abs().max() < max(1e-4, 4 * torch.finfo(x.dtype).eps))
+    return bool((wide(x) - wide(value)).abs().max() < max(1e-4, 4 * torch.finfo(x.dtype).eps))
 
 def looks_like(x, axis):
     "What the numbers are, or seem to be; 'logits' if they are like nothing else."
-    inside, share = x.min() >= 0 and x.max() <= 1, lambda where: where.double().mean()
-    sums = lambda y, dim: y.double().sum(dim).to(x.dtype)
+    inside, share = x.min() >= 0 and x.max() <= 1, lambda where: where.float().mean()
+    sums = lambda y, dim: wide(y).sum(dim).to(x.dtype)
     if x.shape[axis] > 1:
         if inside and near(sums(x, axis), 1): return 'probabilities'
         if inside and axis and len(x) > 1 and near(sums(x, 0), 1): return 'probabilities over the batch'
-        if x.max() <= 0 and near(sums(x.double().exp(), axis), 1): return 'log-probabilities'
+        if x.max() <= 0 and near(sums(wide(x).exp(), axis), 1): return 'log-probabilities'
     if x.numel() >= 20:
         if inside and share(x < .1) > .05 < share(x > .9): return 'sigmoid'
-        if inside and x.shape[axis] > 2 and x.min() > .1 and (x.double().mean() - .5).abs() < .1: return 'sigmoid'
+        if inside and x.shape[axis] > 2 and x.min() > .1 and (wide(x).mean() - .5).abs() < .1: return 'sigmoid'
         if x.abs().max() <= 1 and share(x.abs() > .9) > .5: return 'tanh'
         if x.min() == 0 and .05 < share(x == 0) < 1: return 'relu'
     return 'logits'
@@ -177,11 +181,11 @@ class Probe:
     def __call__(self, x, k):
         "The loss of the scores `x` if every target is class `k`."
         t = self.one_hot(k) if self.dtype.is_floating_point else self.one_hot(k).argmax(self.axis)
-        return self.loss_func(x, t.to(self.dtype)).detach().double().mean().item()
+        return wide(self.loss_func(x, t.to(self.dtype))).mean().item()
 
     def terms(self, known, x, k):
         "What a known loss gives, what label smoothing would add, and 1."
-        t, y = self.one_hot(k).double(), known(x.double(), self.axis)
+        t, y = wide(self.one_hot(k)), known(wide(x), self.axis)
         pick, every = (t * y, y) if isinstance(y, Tensor) else (t * y[0] + (1 - t) * y[1], y[0] + y[1])
         items = t.numel() / self.c if isinstance(y, Tensor) else t.numel()
         return [-pick.sum().item() / items, -every.sum().item() / t.numel(), 1.]
@@ -224,7 +228,7 @@ INSIDE = {'softmax inside': ('softmax', -1), 'sigmoid inside': ('sigmoid', -1), 
 def about_run(loss, grad, logits, target, loss_func):
     "What this batch's loss and gradient show by themselves."
     if loss.ndim: yield certain('loss not a number', shape=tuple(loss.shape))
-    value, index = loss.detach().double().mean().item(), getattr(loss_func, 'ignore_index', -100)
+    value, index = wide(loss).mean().item(), getattr(loss_func, 'ignore_index', -100)
     if not math.isfinite(value):
         if (logits == -math.inf).any(): yield certain('-inf among the logits', loss=value)
         elif not target.is_floating_point() and (target == index).all(): yield certain('all ignored', index=index)
@@ -290,7 +294,7 @@ def about_values(logits, target):
     if len(logits) > 1 and near(logits, logits[0]) and not near(logits[0], logits[0, 0]): yield suspicion('rows alike')
     order = order_of_columns(logits, target) if c <= 1000 else None
     if order is not None and loss > start + 1 and cross_entropy(logits[:, order], target) < loss / 2:
-        right = lambda x: (x.argmax(1) == target).double().mean().item()
+        right = lambda x: (x.argmax(1) == target).float().mean().item()
         yield suspicion('classes permuted', right=right(logits), permuted=right(logits[:, order]), order=order.tolist())
     elif start + 5 < loss < math.inf: yield suspicion('loss far above ln c', loss=loss, c=c, start=start)
 
@@ -350,7 +354,7 @@ def is_broadcast(loss_func, logits, target):
     except RuntimeError: return False
     if if_broadcast <= max(shape.numel() for shape in shapes): return False
     x = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0)).to(logits.device)
-    return math.isclose(*(run(loss_func, x, t)[0].double().mean().item() for t in (target, target.roll(1, 0))), rel_tol=1e-5)
+    return math.isclose(*(wide(run(loss_func, x, t)[0]).mean().item() for t in (target, target.roll(1, 0))), rel_tol=1e-5)
 
 def class_axes(logits, target):
     "The axes on which the classes may be, for a target of this shape."
