@@ -9,7 +9,8 @@ __all__ = ['binary_cross_entropy']
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from .checks import check_float, check_settings
+from .checks import check_float, check_same_shape, check_settings
+from .nll import reduce_losses
 
 # %% ../nbs/further/08_yes_or_no.ipynb #d2b1eb2c
 def binary_cross_entropy(input:Tensor,                # Logits, any shape, a float dtype
@@ -23,11 +24,8 @@ def binary_cross_entropy(input:Tensor,                # Logits, any shape, a flo
 
     D. R. Cox, "The regression analysis of binary sequences", J. R. Stat. Soc. B 20 (1958)."""
     check_float(input, 'input'); check_float(target, 'target'); check_settings(-100, reduction, 0.)
-    if input.shape != target.shape:
-        raise ValueError(f"input and target must have the same shape, got {tuple(input.shape)} and "
-                         f"{tuple(target.shape)}: they would be broadcast against each other; "
-                         "reshape one with squeeze or view")
+    check_same_shape(input, target, 'input and target')
     yes = target * F.softplus(-input)
     losses = (1 - target) * F.softplus(input) + (yes if pos_weight is None else pos_weight * yes)
     if weight is not None: losses = weight * losses
-    return losses if reduction == 'none' else losses.mean() if reduction == 'mean' else losses.sum()
+    return reduce_losses(losses, reduction, losses.numel())

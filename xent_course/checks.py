@@ -130,13 +130,17 @@ def check_pairs(logits):
     if logits.ndim != 2 or logits.shape[1] != 2:
         raise ValueError(f"logits must have shape (n, 2), two scores per row, got {tuple(logits.shape)}: for more classes use softmax")
 
+def check_same_shape(a, b, names):
+    "ValueError unless both have one shape, which only broadcasting would make of them."
+    if a.shape == b.shape: return
+    raise ValueError(f"{names} must have the same shape, got {tuple(a.shape)} and {tuple(b.shape)}: "
+                     "they would be broadcast against each other; reshape one with squeeze or view")
+
 def check_binary(inputs, targets):
     "TypeError or ValueError unless there is one logit for each target, and the targets, looked at on a CPU, are 0 or 1."
     check_float(inputs, 'inputs')
     if not isinstance(targets, Tensor): raise TypeError(f"targets must be a tensor, got {type(targets).__name__}: wrap it in torch.tensor")
-    if inputs.shape != targets.shape:
-        raise ValueError(f"inputs and targets must have the same shape, got {tuple(inputs.shape)} and {tuple(targets.shape)}: "
-                         "they would be broadcast against each other; reshape one with squeeze or view")
+    check_same_shape(inputs, targets, 'inputs and targets')
     if targets.device.type == 'cpu' and not ((targets == 0) | (targets == 1)).all():
         bad = targets[(targets != 0) & (targets != 1)][0].item()
         raise ValueError(f"targets must be 0 or 1, got {bad}: mnist_loss knows two classes only; for more use cross_entropy")

@@ -131,7 +131,7 @@ class Patient:
     def bounds(self):
         "The least loss that there is; the least of those that ignore the input."
         q = self.shares(self.logits())[1]
-        entropy = lambda p: -torch.xlogy(p, p).sum(-1).mean().item()
+        entropy = lambda p: torch.special.entr(p).sum(-1).mean().item()
         return entropy(q), entropy(q.mean(0))
 
     def enough(self, part=.8):
@@ -327,7 +327,8 @@ def examine(model, parts, loss_func, opt):
     try: takes, axis, _ = ask(p.loss_func, logits, p.target)
     except Exception: takes = ''
     if not takes or takes == 'nothing' or UNUSABLE & {f.name for f in found}: return
-    yield from look_at_start(make(few(largest, LOOK), takes=takes, axis=axis).mode(dropout=False))
+    p.takes, p.axis = takes, axis
+    yield from look_at_start(p)
     yield from look_at_learning(lambda: make(few(largest, LEARN), takes=takes, axis=axis))
     if opt is not None:
         copied, loss, steps = copies(model, module, opt)

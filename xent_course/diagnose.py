@@ -350,9 +350,9 @@ def is_broadcast(loss_func, logits, target):
     "Is every output compared with every target, so that it doesn't matter which target belongs to which output?"
     shapes = logits.shape, target.shape
     if shapes[0] == shapes[1] or not target.ndim or (target == target.roll(1, 0)).all(): return False
-    try: if_broadcast = torch.broadcast_shapes(*shapes).numel()
+    try: together = torch.broadcast_shapes(*shapes).numel()
     except RuntimeError: return False
-    if if_broadcast <= max(shape.numel() for shape in shapes): return False
+    if together <= max(shape.numel() for shape in shapes): return False
     x = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0)).to(logits.device)
     return math.isclose(*(wide(run(loss_func, x, t)[0]).mean().item() for t in (target, target.roll(1, 0))), rel_tol=1e-5)
 

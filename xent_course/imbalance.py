@@ -7,10 +7,10 @@ __all__ = ['log_prior', 'class_weights', 'focal_loss']
 
 # %% ../nbs/further/09_rare_ones.ipynb #8d148226
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from .checks import check_float, check_loss
+from .checks import check_loss
 from .cross_entropy import cross_entropy
+from .nll import reduce_losses
 
 # %% ../nbs/further/09_rare_ones.ipynb #e369c5b0
 def log_prior(counts:Tensor, # How many items each class has, shape (c,), all above 0
@@ -42,4 +42,4 @@ def focal_loss(input:Tensor,            # Logits, classes on axis 1, a float dty
     losses = cross_entropy(input, target, reduction='none')
     losses = (1 - torch.exp(-losses))**gamma * losses
     if weight is not None: losses = weight[target] * losses
-    return losses if reduction == 'none' else losses.mean() if reduction == 'mean' else losses.sum()
+    return reduce_losses(losses, reduction, losses.numel())

@@ -87,7 +87,8 @@ def linear_cross_entropy(input:Tensor,             # Vectors, shape (n, d), a fl
     check_settings(ignore_index, reduction, label_smoothing)
     check_range(linear_weight.T, target[target != ignore_index])
     if reduction != 'none':
-        return _LinearLoss.apply(input, linear_weight, target, weight, ignore_index, reduction, label_smoothing, rows)
+        return _LinearLoss.apply(input, linear_weight, target, weight,
+                                 ignore_index, reduction, label_smoothing, rows)
     def part(x, t):
         return cross_entropy(x @ linear_weight.T, t, weight, ignore_index=ignore_index,
                              label_smoothing=label_smoothing, reduction='none')

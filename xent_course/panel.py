@@ -92,7 +92,7 @@ def _picture_of_shares(panel):
     "Draw a row whose target is a distribution: shares and probabilities, and what the loss is made of."
     logits, q = panel.row()
     p, names = softmax(logits)[0], panel.names[:len(panel.logits)]
-    loss, entropy = cross_entropy(logits, q).item(), -torch.xlogy(q, q).sum().item()
+    loss, entropy = cross_entropy(logits, q).item(), torch.special.entr(q).sum().item()
     with look():
         fig = Figure(figsize=(10, 1.8 + .45 * len(p)), layout='constrained')
         fig.suptitle('The panel at its start')

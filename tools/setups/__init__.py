@@ -46,6 +46,14 @@ KINDS = { # of fault -> the findings that name it
 }
 
 
+def a_half():
+    "Two lists, of (kind, function) and of functions, and the decorators that fill them."
+    BROKEN, HEALTHY = [], []
+    def broken(kind): return lambda f: BROKEN.append((kind, f)) or f
+    def healthy(f): HEALTHY.append(f); return f
+    return BROKEN, HEALTHY, broken, healthy
+
+
 def small_digits(n=64, flat=True):
     "8 × 8 digits of ten classes, between 0 and 1."
     x, y = load_small_digits(return_X_y=True)

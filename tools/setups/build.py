@@ -3,13 +3,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from setups import Apply, SetUp, adam, blobs, cnn, mlp, rare, sgd, small_digits, texts, threes, trained
+from setups import Apply, SetUp, a_half, adam, blobs, cnn, mlp, rare, sgd, small_digits, texts, threes, trained
 
-BROKEN, HEALTHY = [], []  # pairs of kind and function, functions
-
-
-def broken(kind): return lambda f: BROKEN.append((kind, f)) or f
-def healthy(f): HEALTHY.append(f); return f
+BROKEN, HEALTHY, broken, healthy = a_half()
 
 
 # --- one softmax too many

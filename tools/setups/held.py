@@ -3,19 +3,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from setups import Apply, SetUp, adam, blobs, cnn, mlp, sgd, small_digits, texts, threes, trained
+from setups import Apply, SetUp, a_half, adam, blobs, cnn, mlp, sgd, small_digits, texts, threes, trained
 from xent_course.cross_entropy import CrossEntropyLoss, cross_entropy
 
-BROKEN, HEALTHY = [], []  # pairs of kind and function, functions
-
-
-def broken(kind): return lambda f: BROKEN.append((kind, f)) or f
-def healthy(f): HEALTHY.append(f); return f
+BROKEN, HEALTHY, broken, healthy = a_half()
 
 
 class Attention(nn.Module):
     "One block of a transformer over words, with a class for each word."
-    def __init__(self, c=4, causal=False, batch_first=True):
+    def __init__(self, c=4, batch_first=True):
         super().__init__()
         self.embed, self.place, self.last = nn.Embedding(20, 16), nn.Parameter(.1 * torch.randn(12, 16)), nn.Linear(16, c)
         self.block = nn.TransformerEncoderLayer(16, 2, 32, dropout=.1, batch_first=batch_first)
