@@ -4,6 +4,7 @@ export GOMP_SPINCOUNT ?= 1000
 PYTHON ?= python3
 PORT   ?= 8888
 ARGS   ?=
+LINEAR ?=
 TRAIN  ?=
 DOCTOR ?=
 BIN    := .venv/bin
@@ -40,8 +41,9 @@ version: .venv/.ready  ## Give the course a new version (ARGS=0.3.0), also in wh
 	$(BIN)/python tools/set_version.py $(ARGS)
 	$(MAKE) sync
 
-bench: .venv/.ready  ## Our loss against PyTorch's: time and memory (ARGS='--rows 64 --classes 10' picks sizes; draws bench.png); our recipe against the book's (TRAIN='--seeds 5 6'); how often the doctor is right (DOCTOR='--half build')
+bench: .venv/.ready  ## Our loss against PyTorch's: time and memory (ARGS='--rows 64 --classes 10' picks sizes; draws bench.png), also without the logits (LINEAR='--words 1024'); our recipe against the book's (TRAIN='--seeds 5 6'); how often the doctor is right (DOCTOR='--half build')
 	$(BIN)/python tools/bench.py $(ARGS)
+	$(BIN)/python tools/bench_linear.py $(LINEAR)
 	$(BIN)/python tools/bench_training.py $(TRAIN)
 	$(BIN)/python tools/bench_doctor.py $(DOCTOR)
 

@@ -1,5 +1,5 @@
 "What our cross_entropy costs next to torch's: time and peak memory over a grid of sizes, each pair measured in turn in one run."
-import argparse, gc, re, subprocess, sys, time
+import argparse, re, subprocess, sys, time
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -7,50 +7,31 @@ import matplotlib
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
 from xent_course.cross_entropy import cross_entropy
+from xent_course.measure import peak_bytes
 
 ROWS, CLASSES = (64, 256, 1024, 8192), (2, 10, 1000, 32000)
 TARGET, LARGE = 1.1, 100_000  # at most this multiple of torch's, in every cell with so many scores
 
 
-def forward(loss, x, t):
-    with torch.no_grad(): loss(x, t)
-
-
-def forward_backward(loss, x, t): torch.autograd.grad(loss(x, t), x)
-
-
-def seconds(run, loss, x, t):
+def seconds(run):
     "How long one call takes."
     start = time.perf_counter()
-    run(loss, x, t)
+    run()
     return time.perf_counter() - start
 
 
-def time_ratio(run, x, t, budget):
-    "Ours / torch's over pairs of calls in alternating order, at least 7 of them: lower quartile, median, upper quartile; and torch's median time."
+def time_ratio(ours, theirs, budget, least=7):
+    "Ours / theirs over pairs of calls in alternating order, at least so many: lower quartile, median, upper quartile; and their median time."
     pairs, end = [], time.perf_counter() + budget
-    for loss in cross_entropy, F.cross_entropy: run(loss, x, t)
-    while len(pairs) < 7 or (time.perf_counter() < end and len(pairs) < 2000):
-        order = [cross_entropy, F.cross_entropy] if len(pairs) % 2 else [F.cross_entropy, cross_entropy]
-        taken = {loss: seconds(run, loss, x, t) for loss in order}
-        pairs.append((taken[cross_entropy] / taken[F.cross_entropy], taken[F.cross_entropy]))
+    for run in ours, theirs: run()
+    while len(pairs) < least or (time.perf_counter() < end and len(pairs) < 2000):
+        order = [ours, theirs] if len(pairs) % 2 else [theirs, ours]
+        taken = {run: seconds(run) for run in order}
+        pairs.append((taken[ours] / taken[theirs], taken[theirs]))
     return quantiles((ratio for ratio, _ in pairs), n=4), median(s for _, s in pairs)
-
-
-def peak_bytes(loss, x, t):
-    "The most memory that forward and backward hold at once, beside the scores and targets."
-    gc.collect()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as p: forward_backward(loss, x, t)
-    events = sorted((e for e in p.profiler.kineto_results.events() if e.name() == '[memory]'), key=lambda e: e.start_ns())
-    held = peak = 0
-    for e in events:
-        held += e.nbytes()
-        peak = max(peak, held)
-    return peak
 
 
 def batch(n, c):
@@ -62,9 +43,11 @@ def batch(n, c):
 def measure(n, c, budget):
     "One cell of the grid."
     x, t = batch(n, c)
-    fwd, _ = time_ratio(forward, x, t, budget)
-    both, torch_seconds = time_ratio(forward_backward, x, t, budget)
-    memory = [peak_bytes(loss, x, t) for loss in (cross_entropy, F.cross_entropy)]
+    forward = [torch.no_grad()(lambda loss=loss: loss(x, t)) for loss in (cross_entropy, F.cross_entropy)]
+    forward_backward = [lambda loss=loss: torch.autograd.grad(loss(x, t), x) for loss in (cross_entropy, F.cross_entropy)]
+    fwd, _ = time_ratio(*forward, budget)
+    both, torch_seconds = time_ratio(*forward_backward, budget)
+    memory = [peak_bytes(run) for run in forward_backward]
     return dict(n=n, c=c, forward=fwd[1], both=both[1], spread=dict(forward=fwd[::2], both=both[::2]),
                 torch_ms=torch_seconds * 1e3, memory=memory[0] / memory[1], torch_mb=memory[1] / 2**20)
 

@@ -10,8 +10,9 @@ import math
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
-from .checks import check_float, check_range, check_settings
+from .checks import check_float, check_range, check_settings, check_target, check_weight, loss_dtype
 from .cross_entropy import cross_entropy
+from .softmax import upcast
 
 # %% ../nbs/further/13_without_the_logits.ipynb #01b75033
 def streaming_logsumexp(pieces,   # Tensors of shape (n, any), the logits of some classes each, a float dtype
@@ -31,34 +32,41 @@ def streaming_logsumexp(pieces,   # Tensors of shape (n, any), the logits of som
     return top.masked_fill(top == -math.inf, 0.) + total.log()
 
 # %% ../nbs/further/13_without_the_logits.ipynb #3a8ff146
+def loss_and_gradients(input, linear_weight, target, weight, ignore_index, smoothing, rows, wanted):
+    "The sum of all losses, what to divide it by, and the gradients that are `wanted`, a few rows at a time."
+    kept = (target != ignore_index).nonzero().flatten()
+    w = upcast(torch.ones_like(linear_weight[:, 0]) if weight is None else weight)
+    spread = smoothing / len(w) * w                              # what each class gets of every target
+    total = w.new_zeros(())
+    grad_input = torch.zeros_like(input) if wanted[0] else None
+    grad_weight = torch.zeros_like(linear_weight, dtype=w.dtype) if wanted[1] else None
+    buffer = input.new_empty(min(rows, len(kept)), len(w))
+    for i in kept.split(rows):
+        x, t = input[i], target[i][:, None]
+        s = upcast(torch.mm(x, linear_weight.T, out=buffer[:len(i)]))
+        own = (1 - smoothing) * w[t]
+        mass = own + spread.sum()                                # 1, if there are no class weights
+        total += (mass * s.amax(1, keepdim=True) - own * s.gather(1, t)).sum()
+        if smoothing: total -= (s @ spread).sum()
+        torch.softmax(s, 1, out=s)
+        total -= (mass * s.amax(1, keepdim=True).log()).sum()    # the largest one is 1 / the sum of exponentials
+        if weight is not None: s *= mass
+        s.scatter_add_(1, t, -own)                               # minus the target
+        if smoothing: s -= spread
+        g = s.to(input.dtype)
+        if wanted[0]: grad_input[i] = g @ linear_weight
+        if wanted[1]: grad_weight.addmm_(s.T, x) if g is s else grad_weight.add_(g.T @ x)
+    return total, w[target[kept]].sum(), (grad_input, grad_weight)
+
+# %% ../nbs/further/13_without_the_logits.ipynb #03be9001
 class _LinearLoss(torch.autograd.Function):
-    "The sum or mean of all losses; both gradients are computed on the way forward, a few rows at a time."
+    "The sum or mean of all losses; the gradients are computed on the way forward, and given away in backward."
     @staticmethod
-    def forward(ctx, input, linear_weight, target, weight, ignore_index, reduction, smoothing, rows):
-        c, total, denominator = len(linear_weight), input.new_zeros(()), input.new_zeros(())
-        grad_input, grad_weight = torch.zeros_like(input), torch.zeros_like(linear_weight)
-        kept = (target != ignore_index).nonzero().flatten()
-        buffer = input.new_empty(min(rows, max(len(kept), 1)), c)
-        w = torch.ones_like(buffer[0]) if weight is None else weight
-        spread = smoothing / c * w                               # what each class gets of every target
-        for i in kept.split(rows):
-            x, t = input[i], target[i][:, None]
-            s = torch.mm(x, linear_weight.T, out=buffer[:len(i)])
-            own = (1 - smoothing) * w[t]
-            s -= s.amax(1, keepdim=True)
-            total -= (own * s.gather(1, t)).sum()
-            if smoothing: total -= (s @ spread).sum()
-            z = s.exp_().sum(1, keepdim=True)
-            all_of_it = own + spread.sum()
-            total += (all_of_it * z.log()).sum()
-            denominator += w[t].sum()
-            s *= all_of_it / z                                   # softmax, times the weight of the item
-            s.scatter_add_(1, t, -own)                           # minus the target
-            if smoothing: s -= spread
-            grad_input[i] = s @ linear_weight
-            grad_weight.addmm_(s.T, x)
-        ctx.scale = 1 / denominator if reduction == 'mean' else 1.
-        ctx.save_for_backward(grad_input, grad_weight)
+    def forward(ctx, input, linear_weight, target, weight, reduction, *settings):
+        ctx.save_for_backward(input, linear_weight, target, weight)
+        ctx.settings = settings
+        total, count, ctx.gradients = loss_and_gradients(input, linear_weight, target, weight, *settings)
+        ctx.scale = 1 / count if reduction == 'mean' else torch.ones_like(total)
         return total * ctx.scale
 
     @staticmethod
@@ -66,7 +74,10 @@ class _LinearLoss(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError("linear_cross_entropy keeps no graph of its gradient: for second derivatives "
                                "use cross_entropy(input @ linear_weight.T, target)")
-        return *(g * (grad * ctx.scale) for g in ctx.saved_tensors), *[None] * 6
+        gradients = ctx.gradients or loss_and_gradients(*ctx.saved_tensors, *ctx.settings)[2]
+        ctx.gradients = None                                     # asked again (retain_graph=True): computed again
+        dtype = ctx.saved_tensors[0].dtype
+        return *(None if g is None else g.mul_(grad * ctx.scale).to(dtype) for g in gradients), *[None] * 7
 
 # %% ../nbs/further/13_without_the_logits.ipynb #665cf51f
 def linear_cross_entropy(input:Tensor,             # Vectors, shape (n, d), a float dtype
@@ -77,7 +88,7 @@ def linear_cross_entropy(input:Tensor,             # Vectors, shape (n, d), a fl
                          ignore_index:int=-100,    # The target to skip
                          reduction:str='mean',     # 'none', 'mean' or 'sum'
                          label_smoothing:float=0., # The share spread over all classes
-                         rows:int=256,             # How many items' logits are held at once
+                         rows:int=512,             # How many items' logits are held at once
                         )->Tensor:                 # A number, or with 'none' shape (n,)
     """cross_entropy(input @ linear_weight.T, target), never holding all logits; raises TypeError,
     ValueError or IndexError unless the arguments fit, and RuntimeError for second derivatives.
@@ -86,24 +97,37 @@ def linear_cross_entropy(input:Tensor,             # Vectors, shape (n, d), a fl
     check_linear(input, linear_weight, target, weight)
     check_settings(ignore_index, reduction, label_smoothing)
     check_range(linear_weight.T, target[target != ignore_index])
-    if reduction != 'none':
-        return _LinearLoss.apply(input, linear_weight, target, weight,
-                                 ignore_index, reduction, label_smoothing, rows)
+    if reduction == 'none':
+        return loss_of_each(input, linear_weight, target, weight, ignore_index, label_smoothing, rows)
+    wanted = [torch.is_grad_enabled() and x.requires_grad for x in (input, linear_weight)]
+    with torch.autocast(input.device.type, enabled=False):
+        loss = _LinearLoss.apply(*as_in_a_product(input, linear_weight), target, weight, reduction,
+                                 ignore_index, label_smoothing, rows, wanted)
+    return loss.to(loss_dtype(input))
+
+# %% ../nbs/further/13_without_the_logits.ipynb #8422ae30
+def loss_of_each(input, linear_weight, target, weight, ignore_index, label_smoothing, rows):
+    "Without a reduction, a gradient is known only when it arrives: the logits are computed once more then."
     def part(x, t):
         return cross_entropy(x @ linear_weight.T, t, weight, ignore_index=ignore_index,
                              label_smoothing=label_smoothing, reduction='none')
     parts = zip(input.split(rows), target.split(rows))
     return torch.cat([checkpoint(part, x, t, use_reentrant=False) for x, t in parts])
 
-# %% ../nbs/further/13_without_the_logits.ipynb #8422ae30
+def as_in_a_product(*tensors):
+    "The dtype in which they would be multiplied: that of `torch.autocast` if it is on."
+    kind = tensors[0].device.type
+    if not torch.is_autocast_enabled(kind): return tensors
+    return [x if x.dtype == torch.float64 else x.to(torch.get_autocast_dtype(kind)) for x in tensors]
+
 def check_linear(input, linear_weight, target, weight):
     "TypeError or ValueError unless vectors, weights and class indices fit each other."
     for name, x in ('input', input), ('linear_weight', linear_weight): check_float(x, name)
     if input.ndim != 2 or linear_weight.ndim != 2 or input.shape[1] != linear_weight.shape[1]:
         raise ValueError("input must have shape (n, d) and linear_weight (c, d), got "
                          f"{tuple(input.shape)} and {tuple(linear_weight.shape)}: flatten further axes into n")
-    if not isinstance(target, Tensor) or target.dtype != torch.int64 or target.shape != input.shape[:1]:
-        got = f"{target.dtype} {tuple(target.shape)}" if isinstance(target, Tensor) else type(target).__name__
-        raise TypeError(f"target must hold class indices, int64 of shape ({len(input)},), one for each item of input, got {got}")
-    if weight is not None and weight.shape != (len(linear_weight),):
-        raise ValueError(f"weight must have shape ({len(linear_weight)},), one number for each class, got {tuple(weight.shape)}")
+    if input.dtype != linear_weight.dtype and not torch.is_autocast_enabled(input.device.type):
+        raise TypeError(f"input and linear_weight must have the same dtype, got {input.dtype} and {linear_weight.dtype}: "
+                        "convert one of them, or use torch.autocast")
+    check_target(input, target)
+    check_weight(weight, linear_weight.T)
