@@ -607,6 +607,28 @@ exercises['second 2'] = Exercise(
     'This is the standard deviation. The curvature is the variance.': lambda p: (p * (1 - p)).sqrt(),
     'With two logits there is a minus: p times what is left.': lambda p: p * p})
 
+# %% ../nbs/support/exercises.ipynb #aacd3252
+def _some_batches(*sizes):
+    torch.manual_seed(6)
+    logits, targets = [torch.randn(n, 4) for n in sizes], [torch.randint(4, (n,)) for n in sizes]
+    for target in targets: target[::3] = -100
+    return logits, targets
+_on_a_rank = tuple((x[0], t[0], torch.tensor(count), ranks) for (x, t), count, ranks in ((_some_batches(7), 40, 4), (_some_batches(11), 13, 2)))
+exercises['one 1'] = Exercise(
+    right=lambda x, t, count, ranks: F.cross_entropy(x, t, reduction='sum') / count * ranks, cases=_on_a_rank, praise="Right: this rank's part of one mean, before DDP divides by the number of ranks.", mistakes={
+    "This divides by this rank's own count. Divide the sum by everybody's.": lambda x, t, count, ranks: F.cross_entropy(x, t),
+    'DDP divides by the number of ranks: this would be too small by that factor.': lambda x, t, count, ranks: F.cross_entropy(x, t, reduction='sum') / count,
+    "This is divided twice: by this rank's own count, and by everybody's.": lambda x, t, count, ranks: F.cross_entropy(x, t) / count * ranks,
+    'DDP divides by the number of ranks already, and so does this.': lambda x, t, count, ranks: F.cross_entropy(x, t, reduction='sum') / count / ranks,
+    'This is the sum. What is it to be divided by?': lambda x, t, count, ranks: F.cross_entropy(x, t, reduction='sum')})
+_right = lambda x, t: (x.argmax(1) == t).sum().float()
+exercises['one 2'] = Exercise(
+    right=lambda xs, ts: sum(_right(x, t) for x, t in zip(xs, ts)) / sum((t != -100).sum() for t in ts), cases=(_some_batches(10, 40, 3), _some_batches(60, 5)), praise='Right: one sum of what was right, over one count of what was asked.', mistakes={
+    'This is a mean of accuracies: a small batch counts as much as a large one.': lambda xs, ts: sum(_right(x, t) / (t != -100).sum() for x, t in zip(xs, ts)) / len(ts),
+    'The targets of -100 are in the count, and nobody can get them right.': lambda xs, ts: sum(_right(x, t) for x, t in zip(xs, ts)) / sum(len(t) for t in ts),
+    'This is the number of right ones. Divide it by the count.': lambda xs, ts: sum(_right(x, t) for x, t in zip(xs, ts)),
+    'This is the share of wrong ones.': lambda xs, ts: 1 - sum(_right(x, t) for x, t in zip(xs, ts)) / sum((t != -100).sum() for t in ts)})
+
 # %% ../nbs/support/exercises.ipynb #5b295c95
 def check(name:str,          # Which exercise: '2.1' is the first of lesson 2, 'mixed 3' the third of the mixed ones
           answer,            # Anything at all
