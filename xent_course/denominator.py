@@ -11,13 +11,15 @@ from torch import Tensor
 from .checks import check_float
 from .nll import target_weights
 
-# %% ../nbs/further/14_one_denominator.ipynb #e837d35d
+# %% ../nbs/further/14_one_denominator.ipynb #37ea7b50
 def denominator(target:Tensor,           # Class indices, any shape, int64
                 weight:Tensor|None=None, # How much each class counts, shape (c,), a float dtype
                 *,
                 ignore_index:int=-100,   # The target that counts for nothing
-               )->Tensor:                # What `reduction='mean'` divides by, a scalar: int64 without weights
-    "How much the items count together; raises TypeError, or IndexError for a class without a weight."
+               )->Tensor:                # What 'mean' divides by, a scalar: int64 without weights
+    """How much the items count together: the denominator of the mean loss.
+
+    Raises TypeError on bad input, and IndexError for a class without a weight."""
     check_counted(target, weight, ignore_index)
     return target_weights(target, weight, ignore_index)[2].sum()
 

@@ -15,7 +15,7 @@ from .cross_entropy import cross_entropy
 from .softmax import upcast
 
 # %% ../nbs/further/13_without_the_logits.ipynb #01b75033
-def streaming_logsumexp(pieces,   # Tensors of shape (n, any), the logits of some classes each, a float dtype
+def streaming_logsumexp(pieces,   # Tensors of shape (n, any), some classes' logits, a float dtype
                        )->Tensor: # The logsumexp of all classes, shape (n,)
     """Logsumexp with one piece in memory at a time; raises ValueError if there are no pieces.
 
@@ -98,7 +98,8 @@ def linear_cross_entropy(input:Tensor,             # Vectors, shape (n, d), a fl
     check_settings(ignore_index, reduction, label_smoothing)
     check_range(linear_weight.T, target[target != ignore_index])
     if reduction == 'none':
-        return loss_of_each(input, linear_weight, target, weight, ignore_index, label_smoothing, rows)
+        return loss_of_each(input, linear_weight, target, weight,
+                            ignore_index, label_smoothing, rows)
     wanted = [torch.is_grad_enabled() and x.requires_grad for x in (input, linear_weight)]
     with torch.autocast(input.device.type, enabled=False):
         loss = _LinearLoss.apply(*as_in_a_product(input, linear_weight), target, weight, reduction,

@@ -12,12 +12,12 @@ import torch.distributed as dist
 from torch import Tensor
 from .checks import check_float, check_target
 
-# %% ../nbs/further/15_the_vocabulary_over_ranks.ipynb #71aa8dc5
+# %% ../nbs/further/15_the_vocabulary_over_ranks.ipynb #985182a4
 def vocabulary_loss(logits:Tensor, # Of this rank's own classes, shape (n, part), a float dtype
                     target:Tensor, # Class indices among those of all ranks, shape (n,), int64
                     first:int,     # The number of this rank's first class
-                   )->tuple:       # The losses, shape (n,), and the gradient of their sum, shape (n, part)
-    """Cross-entropy over classes that are spread over all ranks, and its gradient for this rank's own.
+                   )->tuple:       # Losses, shape (n,), and the gradient of their sum, (n, part)
+    """Cross-entropy over the classes of all ranks, and its gradient for this rank's own.
 
     Raises TypeError or ValueError on bad input. M. Shoeybi et al., "Megatron-LM", 2019."""
     check_part(logits, target)
