@@ -55,12 +55,12 @@ def use(python, folder, notebooks):
     run(python, ROOT/'tools'/'run_lessons.py', '--alone', *notebooks, cwd=folder)
 
 
-def spine(): return sorted((ROOT/'nbs').glob('0[1-7]*.ipynb'))
+def loss_lessons(): return sorted((ROOT/'nbs').glob('0[1-7]*.ipynb'))
 
 
 def user(python, folder):
     "Whoever installs the package: the newest of all that it needs, and no development tools."
-    use(new_environment(python, folder, build_wheel(folder), *runner()), folder, spine())
+    use(new_environment(python, folder, build_wheel(folder), *runner()), folder, loss_lessons())
 
 
 def oldest(python, folder):
@@ -68,7 +68,7 @@ def oldest(python, folder):
     bounds = [need.replace('>=', '==') for need in settings()['requirements'].split() if '>=' in need]
     python = new_environment(python, folder, build_wheel(folder), *bounds, *runner(), 'pytest', 'hypothesis', 'expecttest')
     run(python, '-m', 'pytest', *(ROOT/'tests'/f'test_{name}.py' for name in ('parity', 'properties')), cwd=folder)
-    use(python, folder, [*spine(), ROOT/'nbs'/'support'/'errors.ipynb'])
+    use(python, folder, [*loss_lessons(), ROOT/'nbs'/'support'/'errors.ipynb'])
 
 
 def nbdev3(python, folder):

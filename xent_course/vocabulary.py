@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 from .checks import check_float, check_target
 
-# %% ../nbs/further/15_the_vocabulary_over_ranks.ipynb #985182a4
+# %% ../nbs/further/15_the_vocabulary_over_ranks.ipynb #cb93eaac
 def vocabulary_loss(logits:Tensor, # Of this rank's own classes, shape (n, part), a float dtype
                     target:Tensor, # Class indices among those of all ranks, shape (n,), int64
                     first:int,     # The number of this rank's first class
@@ -23,7 +23,8 @@ def vocabulary_loss(logits:Tensor, # Of this rank's own classes, shape (n, part)
     check_part(logits, target)
     column = target - first
     mine = (column >= 0) & (column < logits.shape[1])
-    own = logits.gather(1, column.where(mine, 0)[:, None])[:, 0].masked_fill(~mine, -math.inf)
+    own = logits.gather(1, column.where(mine, 0)[:, None])[:, 0]  # any logit, where it isn't mine
+    own = own.masked_fill(~mine, -math.inf)                       # and then: I have none
     largest_and_own = torch.stack([logits.amax(1), own])
     dist.all_reduce(largest_and_own, dist.ReduceOp.MAX)  # the first of two exchanges
     largest, own = largest_and_own
