@@ -70,6 +70,20 @@ def pytorch_loss():
     return losses.full_tensor().detach(), spread.grad.full_tensor()
 
 
+def half_precision():
+    logits, target = logits_and_targets()
+    logits = logits.bfloat16().requires_grad_()
+    return vocabulary_loss(logits.chunk(2, dim=1)[dist.get_rank()], target, 5 * dist.get_rank())
+
+
+def test_half_precision_is_computed_in_float32():
+    "And nothing leads autograd astray, which can't follow an exchange."
+    logits, target = logits_and_targets()
+    losses, gradient = on_ranks(2, half_precision)[0]
+    assert losses.dtype == gradient.dtype == torch.float32 and not losses.requires_grad
+    assert_close(losses, F.cross_entropy(logits.bfloat16().float(), target, reduction='none'))
+
+
 @on_some_ranks
 def test_loss_parallel_is_the_same(ranks):
     wanted = one_process(*logits_and_targets())

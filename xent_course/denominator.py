@@ -11,7 +11,7 @@ from torch import Tensor
 from .checks import check_float
 from .nll import target_weights
 
-# %% ../nbs/further/14_one_denominator.ipynb #4339a941
+# %% ../nbs/further/14_one_denominator.ipynb #0d881ba2
 def denominator(target:Tensor,           # Class indices, any shape, int64
                 weight:Tensor|None=None, # How much each class counts, shape (c,), a float dtype
                 *,
@@ -21,7 +21,7 @@ def denominator(target:Tensor,           # Class indices, any shape, int64
 
     Raises TypeError on bad input, and IndexError for a class without a weight."""
     check_counted(target, weight, ignore_index)
-    *_, weights = target_weights(target, weight, ignore_index)  # of lesson 04: what each item counts
+    *_, weights = target_weights(target, weight, ignore_index)  # lesson 04's: what each item counts
     return weights.sum()
 
 # %% ../nbs/further/14_one_denominator.ipynb #85acd052

@@ -16,20 +16,20 @@ from .softmax import upcast
 
 # %% ../nbs/further/13_without_the_logits.ipynb #01b75033
 def streaming_logsumexp(pieces,   # Tensors of shape (n, any), some classes' logits, a float dtype
-                       )->Tensor: # The logsumexp of all classes, shape (n,)
+                       )->Tensor: # The logsumexp of all classes, shape (n,), dtype of the pieces
     """Logsumexp with one piece in memory at a time; raises ValueError if there are no pieces.
 
     M. Milakov, N. Gimelshein, "Online normalizer calculation for softmax", 2018."""
     top = total = None
     for piece in pieces:
-        largest = piece.amax(1)
+        largest = upcast(piece.amax(1))
         new = largest if top is None else torch.maximum(top, largest)
-        base = new.masked_fill(new == -math.inf, 0.)  # so far, nothing but -inf: stay there
+        base = new.masked_fill(new.isinf(), 0.)       # inf - inf is no number
         part = torch.exp(piece - base[:, None]).sum(1)
         total = part if top is None else total * torch.exp(top - base) + part
         top = new
     if top is None: raise ValueError("pieces is empty: give the logits of some classes at least")
-    return top.masked_fill(top == -math.inf, 0.) + total.log()
+    return (top.masked_fill(top.isinf(), 0.) + total.log()).to(piece.dtype)
 
 # %% ../nbs/further/13_without_the_logits.ipynb #3a8ff146
 def loss_and_gradients(input, linear_weight, target, weight, ignore_index, smoothing, rows, wanted):
@@ -56,6 +56,7 @@ def loss_and_gradients(input, linear_weight, target, weight, ignore_index, smoot
         g = s.to(input.dtype)
         if wanted[0]: grad_input[i] = g @ linear_weight
         if wanted[1]: grad_weight.addmm_(s.T, x) if g is s else grad_weight.add_(g.T @ x)
+        del s, g                                                 # in half precision they are copies
     return total, w[target[kept]].sum(), (grad_input, grad_weight)
 
 # %% ../nbs/further/13_without_the_logits.ipynb #03be9001
@@ -66,8 +67,9 @@ class _LinearLoss(torch.autograd.Function):
         ctx.save_for_backward(input, linear_weight, target, weight)
         ctx.settings = settings
         total, count, ctx.gradients = loss_and_gradients(input, linear_weight, target, weight, *settings)
-        ctx.scale = 1 / count if reduction == 'mean' else torch.ones_like(total)
-        return total * ctx.scale
+        if reduction == 'sum': count = torch.ones_like(total)
+        ctx.scale = torch.where(count == 0, 0., 1 / count)       # all ignored: a loss of nan, and no gradient
+        return total / count
 
     @staticmethod
     def backward(ctx, grad):
@@ -93,7 +95,7 @@ def linear_cross_entropy(input:Tensor,             # Vectors, shape (n, d), a fl
     """cross_entropy(input @ linear_weight.T, target), never holding all logits; raises TypeError,
     ValueError or IndexError unless the arguments fit, and RuntimeError for second derivatives.
 
-    E. Wijmans et al., "Cut your losses in large-vocabulary language models", ICLR 2025."""
+    P.-L. Hsu et al., "Liger kernel: efficient Triton kernels for LLM training", 2024."""
     check_linear(input, linear_weight, target, weight)
     check_settings(ignore_index, reduction, label_smoothing)
     check_range(linear_weight.T, target[target != ignore_index])
@@ -101,8 +103,9 @@ def linear_cross_entropy(input:Tensor,             # Vectors, shape (n, d), a fl
         return loss_of_each(input, linear_weight, target, weight,
                             ignore_index, label_smoothing, rows)
     wanted = [torch.is_grad_enabled() and x.requires_grad for x in (input, linear_weight)]
+    vectors, layer = as_in_a_product(input, linear_weight)
     with torch.autocast(input.device.type, enabled=False):
-        loss = _LinearLoss.apply(*as_in_a_product(input, linear_weight), target, weight, reduction,
+        loss = _LinearLoss.apply(vectors, layer, target, weight, reduction,
                                  ignore_index, label_smoothing, rows, wanted)
     return loss.to(loss_dtype(input))
 

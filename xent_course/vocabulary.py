@@ -5,22 +5,25 @@
 # %% auto #0
 __all__ = ['vocabulary_loss']
 
-# %% ../nbs/further/15_the_vocabulary_over_ranks.ipynb #95453a8f
+# %% ../nbs/further/15_the_vocabulary_over_ranks.ipynb #925a836b
 import math
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from .checks import check_float, check_target
+from .softmax import upcast
 
-# %% ../nbs/further/15_the_vocabulary_over_ranks.ipynb #cb93eaac
+# %% ../nbs/further/15_the_vocabulary_over_ranks.ipynb #55d68a0c
 def vocabulary_loss(logits:Tensor, # Of this rank's own classes, shape (n, part), a float dtype
                     target:Tensor, # Class indices among those of all ranks, shape (n,), int64
                     first:int,     # The number of this rank's first class
                    )->tuple:       # Losses, shape (n,), and the gradient of their sum, (n, part)
-    """Cross-entropy over the classes of all ranks, and its gradient for this rank's own.
+    """Cross-entropy over the classes of all ranks, and its gradient for this rank's own; in float32
+    for half precision, and without autograd: go on from the gradient.
 
     Raises TypeError or ValueError on bad input. M. Shoeybi et al., "Megatron-LM", 2019."""
     check_part(logits, target)
+    logits = upcast(logits.detach())  # autograd can't follow an exchange
     column = target - first
     mine = (column >= 0) & (column < logits.shape[1])
     own = logits.gather(1, column.where(mine, 0)[:, None])[:, 0]  # any logit, where it isn't mine
