@@ -159,7 +159,7 @@ if __name__ == '__main__': on_ranks(RANKS, train, RANKS - 1, 50)
 
 @on_some_ranks
 def test_a_killed_rank_ends_the_training(ranks, tmp_path):
-    "Not by running into a limit: ranks wait 60 seconds for each other by default, and all of it is over before. Nothing of it goes on."
+    "Not by running into a limit: ranks wait five minutes for each other, and all of it is over before. Nothing of it goes on."
     script = tmp_path/'killed.py'
     script.write_text(KILLED.replace('RANKS', str(ranks)))
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)

@@ -28,12 +28,12 @@ def one_rank(rank, ranks, folder, timeout):
     sys.stdout.flush(); sys.stderr.flush()
     os._exit(0)  # Python's own way out may abort: threads of gloo still hold tensors (pytorch issue 190489)
 
-# %% ../nbs/support/ranks.ipynb #57ad32ae
-def on_ranks(ranks:int,       # How many processes
-             f:Callable,      # What each of them calls; within it, torch.distributed is ready
-             *args,           # What `f` is given
-             timeout:float=60, # Seconds after which a rank that waits for another gives up
-            )->list:          # What `f` returned, rank by rank
+# %% ../nbs/support/ranks.ipynb #0923a36a
+def on_ranks(ranks:int,         # How many processes
+             f:Callable,        # What each of them calls; within it, torch.distributed is ready
+             *args,             # What `f` is given
+             timeout:float=300, # Seconds after which a rank that waits for another gives up
+            )->list:            # What `f` returned, rank by rank
     """`f(*args)` in each of `ranks` processes, joined by gloo on the CPU.
 
     Raises RuntimeError when one of them fails or is killed; the others are stopped then."""
