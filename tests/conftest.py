@@ -33,6 +33,13 @@ def open_tab():
         browser.close()
 
 
+def pytest_generate_tests(metafunc):
+    "Whatever takes a `device` runs on each kind that this machine has."
+    if 'device' in metafunc.fixturenames:
+        import torch
+        metafunc.parametrize('device', ['cpu', 'cuda'][:1 + torch.cuda.is_available()])
+
+
 @pytest.fixture(scope='session')
 def wheel(tmp_path_factory):
     "The wheel of the package as it stands."

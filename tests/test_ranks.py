@@ -19,11 +19,6 @@ from xent_course.vocabulary import vocabulary_loss
 
 pytestmark = pytest.mark.slow
 on_some_ranks = pytest.mark.parametrize('ranks', [2, 4])
-on_every_device = pytest.mark.parametrize('device', ['cpu', 'cuda'][:1 + torch.cuda.is_available()])
-
-
-def test_there_is_a_gpu():
-    if not torch.cuda.is_available(): pytest.skip('no CUDA device: what should run on one, too, ran on the CPU only')
 
 
 def logits_and_targets(n=12, c=10):
@@ -51,7 +46,6 @@ def shard_loss(device):
     return [x.cpu() for x in vocabulary_loss(pieces[dist.get_rank()], target, first)]
 
 
-@on_every_device
 @on_some_ranks
 def test_written_out(ranks, device):
     losses, gradient = one_process(*logits_and_targets())
@@ -129,7 +123,6 @@ def data_parallel_gradients(mended, device):
     return [p.grad.cpu() for p in model.parameters()]
 
 
-@on_every_device
 @on_some_ranks
 def test_one_denominator(ranks, device):
     layer, (x, target, weight) = new_layer(), batch()

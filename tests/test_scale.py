@@ -7,7 +7,6 @@ from torch.testing import assert_close
 from xent_course.linear import linear_cross_entropy, streaming_logsumexp
 from xent_course.measure import peak_bytes
 
-on_every_device = pytest.mark.parametrize('device', ['cpu', 'cuda'][:1 + torch.cuda.is_available()])
 SETTINGS = dict(plain={}, smoothed=dict(label_smoothing=.1), weighted=dict(weight=True), both=dict(label_smoothing=.3, weight=True), ignoring=dict(ignore_index=7))
 
 
@@ -30,7 +29,6 @@ def test_there_is_a_gpu():
     if not torch.cuda.is_available(): pytest.skip('no CUDA device: what should run on one, too, ran on the CPU only')
 
 
-@on_every_device
 @pytest.mark.parametrize('reduction', ['mean', 'sum', 'none'])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize('name', SETTINGS)
@@ -44,7 +42,6 @@ def test_linear_is_the_loss_of_all_logits(device, dtype, name, reduction):
     assert_close(gradients(ours, x, w), gradients(theirs, x, w), rtol=1e-4 if dtype == torch.float32 else 1e-9, atol=1e-6)
 
 
-@on_every_device
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16], ids=str)
 def test_half_precision(device, dtype):
     "As near to float64 as all logits in PyTorch's own loss, and of the same dtypes."
@@ -56,7 +53,6 @@ def test_half_precision(device, dtype):
         assert got.dtype == dtype and error(got, exact) <= 1.1 * error(plain, exact)
 
 
-@on_every_device
 @pytest.mark.parametrize('reduction', ['mean', 'none'])
 def test_autocast(device, reduction):
     "The product is taken in half precision, the loss in float32; so are the gradients of float32 weights."
@@ -68,7 +64,6 @@ def test_autocast(device, reduction):
     for got, plain in zip(gradients(ours, x, w), gradients(theirs, x, w)): assert got.dtype == torch.float32 and error(got, plain) < .005
 
 
-@on_every_device
 @pytest.mark.parametrize('reduction', ['mean', 'none'])
 def test_autocast_mixes_dtypes(device, reduction):
     "Vectors that an earlier layer left in half precision, and float32 weights."
@@ -78,7 +73,6 @@ def test_autocast_mixes_dtypes(device, reduction):
     with pytest.raises(TypeError, match='the same dtype'): linear_cross_entropy(x.bfloat16(), w, target)
 
 
-@on_every_device
 def test_all_ignored(device):
     "As in PyTorch: the loss is nan, and the gradients are 0, so that such a batch doesn't spoil those it is accumulated with."
     x, w, target, weight = case(device, torch.float32)
@@ -88,7 +82,6 @@ def test_all_ignored(device):
         assert all((g == 0).all() for g in torch.autograd.grad(loss, (x, w)))
 
 
-@on_every_device
 def test_only_what_is_wanted(device):
     "Frozen weights, and no gradient at all: less memory, and the same loss."
     x, w, target, _ = case(device, torch.float32)
@@ -103,7 +96,6 @@ def test_only_what_is_wanted(device):
         assert peak(x, w) - peak(x, w.detach()) >= grown and peak(x, w.detach()) > peak(x.detach(), w.detach())
 
 
-@on_every_device
 def test_gradcheck(device):
     x, w, target, weight = case(device, torch.float64, n=13, d=4, c=11)
     assert torch.autograd.gradcheck(lambda x, w: linear_cross_entropy(x, w, target, weight, label_smoothing=.2, rows=4), (x, w))
@@ -111,7 +103,6 @@ def test_gradcheck(device):
         torch.autograd.grad(linear_cross_entropy(x, w, target), x, create_graph=True)
 
 
-@on_every_device
 def test_streaming(device):
     rows = 50 * torch.randn(5, 999, device=device)
     rows[0, :100] = rows[1, 900:] = rows[2] = -torch.inf

@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['vocabulary_loss']
 
-# %% ../nbs/further/15_the_vocabulary_over_ranks.ipynb #925a836b
+# %% ../nbs/further/15_the_vocabulary_over_ranks.ipynb #20b8c478
 import math
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from .checks import check_float, check_target
+from .indexing import pick
 from .softmax import upcast
 
-# %% ../nbs/further/15_the_vocabulary_over_ranks.ipynb #55d68a0c
+# %% ../nbs/further/15_the_vocabulary_over_ranks.ipynb #e2bca942
 def vocabulary_loss(logits:Tensor, # Of this rank's own classes, shape (n, part), a float dtype
                     target:Tensor, # Class indices among those of all ranks, shape (n,), int64
                     first:int,     # The number of this rank's first class
@@ -26,8 +27,8 @@ def vocabulary_loss(logits:Tensor, # Of this rank's own classes, shape (n, part)
     logits = upcast(logits.detach())  # autograd can't follow an exchange
     column = target - first
     mine = (column >= 0) & (column < logits.shape[1])
-    own = logits.gather(1, column.where(mine, 0)[:, None])[:, 0]  # any logit, where it isn't mine
-    own = own.masked_fill(~mine, -math.inf)                       # and then: I have none
+    own = pick(logits, column.where(mine, 0))            # any logit, where it isn't mine
+    own = own.masked_fill(~mine, -math.inf)              # and then: I have none
     largest_and_own = torch.stack([logits.amax(1), own])
     dist.all_reduce(largest_and_own, dist.ReduceOp.MAX)  # the first of two exchanges
     largest, own = largest_and_own
