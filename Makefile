@@ -1,5 +1,6 @@
 # `make lab` to read and run the course, `make test` to check it. Each makes .venv itself when it is missing or stale.
-# How long PyTorch's threads wait for each other in a busy loop (Linux). By default so long that a training beside other work can take 30 times as long.
+# How long PyTorch's threads wait for each other in a busy loop (Linux). By default so long that a training beside other
+# work can take 30 times as long.
 export GOMP_SPINCOUNT ?= 1000
 PYTHON ?= python3
 PORT   ?= 8888
@@ -8,9 +9,11 @@ LINEAR ?=
 TRAIN  ?=
 DOCTOR ?=
 BIN    := .venv/bin
+# Two tests at a time, by files; each with one thread, so that both cores have work and none waits for the other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-slow test-all try run sync version bench docs pages clean
+.PHONY: help lab test test-slow test-all lint try run sync version bench docs pages clean
 
 help:  ## List these targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
@@ -19,39 +22,43 @@ lab: .venv/.ready  ## Open the course in JupyterLab (PORT=8888, ARGS='--no-brows
 	$(BIN)/jupyter lab --port=$(PORT) $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) nbs/index.ipynb
 
 test: .venv/.ready  ## Check it, before each commit (ARGS='-k wheel' picks some)
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	$(PYTEST) $(ARGS)
 
-test-slow: .venv/.ready  ## The rest: long trainings, every lesson in the browser, thousands of cases, a user's environment
-	$(BIN)/python -m pytest -m slow $(ARGS)
+test-slow: .venv/.ready  ## What takes longer: trainings, every lesson in the browser, thousands of cases, a user's environment
+	$(PYTEST) -m 'slow and not study' $(ARGS)
 
-test-all: test test-slow  ## Run every check
+test-all: .venv/.ready  ## Run every check, whole studies of many trainings among them
+	$(PYTEST) -m 'slow or not slow' $(ARGS)
 
-try: .venv/.ready  ## Try it in another environment (ARGS='user', 'oldest' or 'nbdev3', and '--python python3.13' for another Python)
-	$(BIN)/python tools/environments.py $(ARGS)
+lint: .venv/.ready  ## Look for unused names, blind excepts and long lines, as make test does
+	$(BIN)/ruff check
 
-run: .venv/.ready  ## Run every lesson in a fresh Jupyter kernel (ARGS='nbs/02_softmax.ipynb' picks some, ARGS=--save keeps the outputs)
-	$(BIN)/python tools/run_lessons.py $(ARGS)
+try: .venv/.ready  ## Try it in another environment (ARGS='user', 'oldest' or 'nbdev3', and '--python python3.13')
+	$(BIN)/python -m tools.environments $(ARGS)
+
+run: .venv/.ready  ## Run every notebook in a fresh Jupyter kernel (ARGS='--save nbs/lessons/02_softmax.ipynb' keeps its outputs)
+	$(BIN)/python -m tools.run_lessons $(ARGS)
 
 sync: .venv/.ready  ## After editing a notebook: export the modules, clean the notebooks, write README.md
 	$(BIN)/nbdev_export
 	$(BIN)/nbdev_clean
-	$(BIN)/python tools/write_readme.py
+	$(BIN)/python -m tools.write_readme
 
-version: .venv/.ready  ## Give the course a new version (ARGS=0.3.0), also in what the notebooks install on Colab
-	$(BIN)/python tools/set_version.py $(ARGS)
+version: .venv/.ready  ## Give the course a new version (ARGS=0.7.0), also in what the notebooks install on Colab
+	$(BIN)/python -m tools.set_version $(ARGS)
 	$(MAKE) sync
 
-bench: .venv/.ready  ## Our loss against PyTorch's: time and memory (ARGS='--rows 64 --classes 10' picks sizes; draws bench.png), also without the logits (LINEAR='--words 1024'); our recipe against the book's (TRAIN='--seeds 5 6'); how often the doctor is right (DOCTOR='--half build')
-	$(BIN)/python tools/bench.py $(ARGS)
-	$(BIN)/python tools/bench_linear.py $(LINEAR)
-	$(BIN)/python tools/bench_training.py $(TRAIN)
-	$(BIN)/python tools/bench_doctor.py $(DOCTOR)
+bench: .venv/.ready  ## Our loss against PyTorch's, also without the logits; our recipe against the book's; the doctor (ARGS, LINEAR, TRAIN, DOCTOR='--set dev')
+	$(BIN)/python -m benchmarks.loss $(ARGS)
+	$(BIN)/python -m benchmarks.linear $(LINEAR)
+	$(BIN)/python -m benchmarks.training $(TRAIN)
+	$(BIN)/python -m benchmarks.doctor $(DOCTOR)
 
 docs: .venv/.ready  ## Build the site (nbdev fetches Quarto if it is missing)
 	PATH="$(abspath $(BIN)):$$PATH" nbdev_docs
 
 pages: .venv/.ready  ## Write every lesson as a web page that needs no Jupyter and no network, into _pages
-	$(BIN)/python tools/pages.py
+	$(BIN)/python -m tools.pages
 
 clean:  ## Remove .venv and all that was built
 	rm -rf .venv _docs _pages _proc build dist *.egg-info

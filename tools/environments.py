@@ -1,13 +1,20 @@
-"Try the course in an environment that its users have: a new virtual environment in a temporary folder, removed afterwards."
+"Try the course in an environment that its users have: a new virtual environment in a temporary folder, removed after."
 import argparse, configparser, os, re, shutil, subprocess, sys, tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-TRAIN = ('from xent_course.digits import hold_out, load_digits\n'
-         'from xent_course.mnist import count_errors, train_digits\n'
-         'errors = count_errors(train_digits(*hold_out(load_digits()[0]), epochs=1))\n'
-         'print(f"\\none epoch: {errors} errors on 2,000 held-out digits")\n'
-         'assert errors < 60')
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = 'Scripts' if os.name == 'nt' else 'bin'
+BUILT = ('.venv', '.git', '_docs', '_pages', '_proc', 'build', 'dist', '*.egg-info', '__pycache__', '.*_cache',
+         '.hypothesis')
+TRAIN = '''
+from xent_course.lessons.mnist_3_vs_7 import count_errors, train_digits
+from xent_course.support.digits import hold_out, load_digits
+errors = count_errors(train_digits(*hold_out(load_digits()[0]), epochs=1))
+print(f"\\none epoch: {errors} errors on 2,000 held-out digits")
+assert errors < 60'''
+VERSIONS = '''
+import sys, torch, fastai, fastcore, xent_course
+print(sys.version.split()[0], torch.__version__, fastai.__version__, fastcore.__version__, xent_course.__file__)'''
 
 
 def run(*command, cwd, **env):
@@ -19,12 +26,13 @@ def run(*command, cwd, **env):
 
 def copy_sources(folder):
     "The repo without what was built, installed or downloaded."
-    return shutil.copytree(ROOT, folder/'repo', ignore=shutil.ignore_patterns('.venv', '.git', '_docs', '_pages', '_proc', 'build', 'dist', '*.egg-info', '__pycache__', '.*_cache', '.hypothesis'))
+    return shutil.copytree(ROOT, folder/'repo', ignore=shutil.ignore_patterns(*BUILT))
 
 
-def build_wheel(folder):
+def build_wheel(folder, *options):
     "The wheel, built from the sdist, built from a copy of the sources."
-    subprocess.run([sys.executable, '-m', 'build', '--outdir', folder, copy_sources(folder)], check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, '-m', 'build', *options, '--outdir', folder, copy_sources(folder)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return next(folder.glob('*.whl'))
 
 
@@ -35,56 +43,83 @@ def settings():
     return ini['DEFAULT']
 
 
+def needs(*kinds):
+    "What settings.ini asks for: of 'requirements', 'course_requirements', 'dev_requirements'."
+    return [need for kind in kinds for need in settings()[kind].split()]
+
+
 def runner():
     "What tools/run_lessons.py needs."
-    return [need for need in settings()['dev_requirements'].split() if re.match('nbclient|nbformat|ipykernel|tqdm', need)]
+    return [need for need in needs('dev_requirements') if re.match('nbclient|nbformat|ipykernel|tqdm', need)]
+
+
+def install(python, folder, *packages):
+    run(python, '-m', 'pip', 'install', '--quiet', *packages, cwd=folder)
 
 
 def new_environment(python, folder, *packages):
     "A virtual environment of `python` with these packages; gives its Python."
     run(python, '-m', 'venv', folder/'venv', cwd=folder)
-    run(folder/'venv'/'bin'/'python', '-m', 'pip', 'install', '--quiet', *packages, cwd=folder)
-    return folder/'venv'/'bin'/'python'
+    made = folder/'venv'/SCRIPTS/'python'
+    install(made, folder, *packages)
+    return made
+
+
+def tests(folder):
+    "The tests, away from the repo, so that the package which they import is the installed one."
+    for name in 'tests', 'tools': shutil.copytree(ROOT/name, folder/name, ignore=shutil.ignore_patterns('__pycache__'))
+    shutil.copy(ROOT/'pyproject.toml', folder)
+    return folder/'tests'
 
 
 def use(python, folder, notebooks):
     "What a user does: look at the numbers, train, run each lesson in an empty folder."
-    run(python, '-c', 'import torch, fastai, fastcore, xent_course, sys; print(sys.version.split()[0], torch.__version__, fastai.__version__, fastcore.__version__, xent_course.__file__)', cwd=folder)
-    run(python, shutil.copy(ROOT/'tests'/'test_facts.py', folder), cwd=folder)
+    run(python, '-c', VERSIONS, cwd=folder)
+    run(python, shutil.copy(ROOT/'tests'/'lessons'/'test_facts.py', folder), cwd=folder)
     run(python, '-c', TRAIN, cwd=folder)
     run(python, ROOT/'tools'/'run_lessons.py', '--alone', *notebooks, cwd=folder)
 
 
-def loss_lessons(): return sorted((ROOT/'nbs').glob('0[1-7]*.ipynb'))
+def loss_lessons(): return sorted((ROOT/'nbs'/'lessons').glob('0[1-7]*.ipynb'))
 
 
 def user(python, folder):
-    "Whoever installs the package: the newest of all that it needs, and no development tools."
-    use(new_environment(python, folder, build_wheel(folder), *runner()), folder, loss_lessons())
+    "Whoever installs the loss, which brings torch and numpy alone; and then the newest of all that the course needs."
+    wheel = build_wheel(folder)
+    python = new_environment(python, folder, wheel)
+    run(python, shutil.copy(ROOT/'tests'/'install'/'alone.py', folder), cwd=folder)
+    install(python, folder, f'{wheel}[course]', *runner())
+    use(python, folder, loss_lessons())
 
 
 def oldest(python, folder):
     "The oldest PyTorch and fastai that settings.ini allows, with the comparisons with PyTorch."
-    bounds = [need.replace('>=', '==') for need in settings()['requirements'].split() if '>=' in need]
-    python = new_environment(python, folder, build_wheel(folder), *bounds, *runner(), 'pytest', 'hypothesis', 'expecttest')
-    run(python, '-m', 'pytest', *(ROOT/'tests'/f'test_{name}.py' for name in ('parity', 'properties')), cwd=folder)
-    use(python, folder, [*loss_lessons(), ROOT/'nbs'/'support'/'errors.ipynb'])
+    bounds = [need.replace('>=', '==') for need in needs('requirements', 'course_requirements') if '>=' in need]
+    wheel = f'{build_wheel(folder)}[course]'
+    python = new_environment(python, folder, wheel, *bounds, *runner(), 'pytest', 'hypothesis', 'expecttest')
+    checks = tests(folder)/'lessons'
+    run(python, '-m', 'pytest', checks/'test_parity.py', checks/'test_properties.py', cwd=folder)
+    use(python, folder, [*loss_lessons(), ROOT/'nbs'/'support'/'checks.ipynb'])
 
 
 def nbdev3(python, folder):
-    "A copy of the repo moved to nbdev 3 with nbdev's own command: its tests must pass."
+    "A copy of the repo moved to nbdev 3 with nbdev's own command: its tests must pass, its wheel hold every room."
     repo = copy_sources(folder)
-    needs = [need for need in settings()['dev_requirements'].split() if not re.match('nbdev|fastcore|execnb|ghapi', need)]
-    python = new_environment(python, folder, 'nbdev>=3', *settings()['requirements'].split(), *needs)
+    dev = [need for need in needs('dev_requirements') if not re.match('nbdev|fastcore|execnb|ghapi', need)]
+    python = new_environment(python, folder, 'nbdev>=3', *needs('requirements', 'course_requirements'), *dev)
     run('git', 'init', '--quiet', cwd=repo)
     run(python.parent/'nbdev-migrate-config', cwd=repo)
+    run(python, '-m', 'build', '--wheel', '--outdir', folder/'wheel', repo, cwd=folder)
+    install(python, folder, f"{next((folder/'wheel').glob('*.whl'))}[course,dev]")
+    run(python, ROOT/'tests'/'install'/'alone.py', '--with-course', cwd=folder)
     run(python.parent/'nbdev-test', '--do-print', '--n-workers', '0', cwd=repo)
 
 
 def main():
     kinds = {f.__name__: f for f in (user, oldest, nbdev3)}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     epilog='\n'.join(f'{name:8} {f.__doc__}' for name, f in kinds.items()))
+    epilog = '\n'.join(f'{name:8} {f.__doc__}' for name, f in kinds.items())
+    parser = argparse.ArgumentParser(description=__doc__, epilog=epilog,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('kind', choices=kinds)
     parser.add_argument('--python', default=sys.executable, help='which Python to make it of (default: this one)')
     args = parser.parse_args()

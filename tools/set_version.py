@@ -1,9 +1,9 @@
-"Give the course a new version: in settings.ini, CITATION.cff, and wherever a notebook names the tag that Colab opens or installs."
+"Give the course a new version: in settings.ini, CITATION.cff, and in notebooks the tag that Colab opens or installs."
 import datetime, re, sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-TAGGED = re.compile(r'(xent-course/xent_course(?:@|/blob/))([^/\s`\\)"]+)')  # a version of the repo, after whatever leads to it
+ROOT = Path(__file__).resolve().parents[1]
+TAGGED = re.compile(r"(xent-course/xent_course(?:@|/blob/))(v\d+\.\d+\.\d+)")  # a version, after whatever leads to it
 
 
 def rewrite(path, *changes):
@@ -14,9 +14,11 @@ def rewrite(path, *changes):
 
 def set_version(root, version):
     "Write `version` into every file at and below `root` that names one."
-    if not re.fullmatch(r'\d+\.\d+\.\d+', version): raise ValueError(f'version must be three numbers like 0.3.0, got {version!r}')
+    if not re.fullmatch(r'\d+\.\d+\.\d+', version):
+        raise ValueError(f'version must be three numbers like 0.3.0, got {version!r}')
     rewrite(root/'settings.ini', (r'(?m)^version = .*', f'version = {version}'))
-    rewrite(root/'CITATION.cff', (r'(?m)^version: .*', f'version: {version}'), (r'(?m)^date-released: .*', f'date-released: {datetime.date.today()}'))
+    rewrite(root/'CITATION.cff', (r'(?m)^version: .*', f'version: {version}'),
+            (r'(?m)^date-released: .*', f'date-released: {datetime.date.today()}'))
     for notebook in (root/'nbs').rglob('*.ipynb'): rewrite(notebook, (TAGGED, rf'\g<1>v{version}'))
 
 

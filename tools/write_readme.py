@@ -16,7 +16,8 @@ def write_readme(root):
     nb = nbformat.read(root/'nbs'/'index.ipynb', as_version=4)
     nb.cells = [c for c in nb.cells if not has_directive(c, 'hide')]
     for cell in nb.cells: cell.metadata.tags = ['hide_input'] if has_directive(cell, 'hide_input') else []
-    exporter = MarkdownExporter(config={'TagRemovePreprocessor': {'enabled': True, 'remove_input_tags': ['hide_input']}})
+    hiding = {'enabled': True, 'remove_input_tags': ['hide_input']}
+    exporter = MarkdownExporter(config={'TagRemovePreprocessor': hiding})
     text, resources = exporter.from_notebook_node(nb, resources={'output_files_dir': PICTURES})
 
     (root/PICTURES).mkdir(exist_ok=True)
@@ -27,7 +28,8 @@ def write_readme(root):
 
 def alt_texts(nb):
     "The text alternative of each picture, in order."
-    return [o.metadata['image/png']['alt'] for c in nb.cells for o in c.get('outputs', []) if 'image/png' in o.get('data', {})]
+    outputs = (o for c in nb.cells for o in c.get('outputs', []))
+    return [o.metadata['image/png']['alt'] for o in outputs if 'image/png' in o.get('data', {})]
 
 
 def for_github(text, alts):

@@ -1,0 +1,303 @@
+"What diagnose and check_training find, what they leave alone, and how often they are right."
+import copy, math, random, re, warnings
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from benchmarks import setups
+from benchmarks.doctor import SETS, false_positives, markdown, recall
+from benchmarks.setups import dev, held_out
+from xent_course import CrossEntropyLoss, check_training, cross_entropy, log_softmax, mnist_loss, softmax
+from xent_course.doctor.check_training import WORDS as CHECK_WORDS
+from xent_course.doctor.diagnose import WORDS, Certain, diagnose
+
+ROOT = Path(__file__).resolve().parents[2]
+g = torch.Generator().manual_seed(1)
+x, t, words = torch.randn(32, 5, generator=g), torch.randint(5, (32,), generator=g), torch.randn(8, 20, 5, generator=g)
+q, none, seq = softmax(torch.randn(32, 5, generator=g)), torch.full((32,), -100), torch.randint(5, (8, 20), generator=g)
+hole, elsewhere = x.clone().scatter_(1, t[:, None], -math.inf), x.clone().scatter_(1, (t[:, None] + 1) % 5, -math.inf)
+yes, hot, smooth = (t > 2).float(), F.one_hot(t, 5).float(), nn.CrossEntropyLoss(label_smoothing=.1)
+square, square_target = nn.Linear(5, 5)(torch.randn(8, 5, 5, generator=g)), torch.randint(5, (8, 5), generator=g)
+graph = x.clone().requires_grad_()
+p, logp, some_classes = softmax(x), log_softmax(x), hot + hot.roll(1, 1)
+labelled = 8 * F.one_hot(square_target, 5).float()
+unknown, nobody, one_left = t.where(t > 0, 255), none + 355, none.where(none.cumsum(0) < -100, t)
+nll, bce, kl = F.nll_loss, nn.BCEWithLogitsLoss(), nn.KLDivLoss(reduction='batchmean')
+skipping, weighted = nn.CrossEntropyLoss(ignore_index=255), nn.CrossEntropyLoss(weight=torch.rand(5))
+
+
+def of(f, loss=nll): return lambda x, t: loss(f(x), t)
+def at_target(x, t): return x.gather(1, t[:, None]).mean()
+def squared(x, t): return ((x - t)**2).mean()
+def cubed(x, t): return F.cross_entropy(x, t)**3
+def next_class(x, t): return F.cross_entropy(x, (t + 1) % 5)
+def errors(x, t): return (x.argmax(1) != t).float().mean()
+def mean_of_all(x, t): return -(t * x.log_softmax(1)).mean()
+def mean_of_sums(x, t): return -(t * x.log_softmax(1)).sum(1).mean()
+
+
+def masked_log(x, t):
+    "Fine forwards, and 0 / 0 backwards."
+    return F.cross_entropy(x, t) + torch.where(x > 0, x.log(), 0.).mean()
+
+
+# name -> batches that must be found out, each with one that is put right
+CASES = {
+    'logits dtype': [((t, x), (x, t))],
+    'empty batch': [((x[:0], t[:0]), (x[:1], t[:1]))],
+    'nan or inf': [
+        ((x.masked_fill(x > 2, math.nan), t), (x, t)),
+        ((x.masked_fill(x > 2, math.inf), t), (x, t))],
+    'one output column': [
+        ((x[:, :1], t * 0), (x[:, :2], t * 0)),
+        ((x[:, :1], t), (x[:, :1], yes[:, None], bce))],
+    'rows alike': [((x[:1].expand(32, 5), t), (0 * x, t))],
+    'loss far above ln c': [((50 * x, t), (x, t))],
+    'classes permuted': [((5 * F.one_hot((t + 1) % 5, 5) + x, t), (5 * F.one_hot(t, 5) + x, t))],
+    'class axis': [
+        ((square, square_target), (square.movedim(-1, 1), square_target)),
+        ((labelled, square_target), (labelled.movedim(-1, 1) + .1 * square.detach(), square_target))],
+    'all ignored': [
+        ((x, none), (x, one_left)),
+        ((x, nobody, skipping), (x, unknown, skipping))],
+    'target not probabilities': [
+        ((x, 2 * q), (x, q)),
+        ((x, some_classes), (x, some_classes, bce))],
+    'weights with probabilities': [((x, q, weighted), (x, t, weighted))],
+    '-inf among the logits': [
+        ((hole, t), (hole.clamp(min=-1), t)),
+        ((elsewhere, t, smooth), (elsewhere, t)),
+        ((elsewhere, hot), (elsewhere, t))],
+    'double softmax': [
+        ((p, t), (x, t)),
+        ((p, t, nn.CrossEntropyLoss()), (p, t, of(torch.log)))],
+    'softmax over the wrong axis': [((x.softmax(0), t), (x, t))],
+    'activation at the end': [
+        *(((f(graph), t), (graph, t)) for f in (torch.sigmoid, torch.tanh, torch.relu, F.gelu)),
+        ((x.relu(), t), (x, t)),
+        (((9 * x).sigmoid(), t), (9 * hot + x, t)),
+        ((graph[:, 0].relu(), yes, bce), (x[:, 0], yes, bce))],
+    'log_softmax twice': [((logp, t), (logp, t, nll))],
+    'log missing': [
+        ((p, t, nll), (logp, t, nll)),
+        ((p, q, kl), (logp, q, kl))],
+    'logits for log-probabilities': [
+        ((x, t, nn.NLLLoss()), (logp, t, nn.NLLLoss())),
+        ((x, q, kl), (logp, q, kl))],
+    'logits for probabilities': [((x, t, of(torch.log)), (p, t, of(torch.log)))],
+    'double sigmoid': [
+        ((graph[:, 0].sigmoid(), yes, bce), (x[:, 0], yes, bce)),
+        ((x[:, 0], yes, of(torch.sigmoid, bce)), (x[:, 0].sigmoid(), yes, nn.BCELoss()))],
+    'wrong dtype': [
+        ((x, t.float()), (x, t)),
+        ((x, F.one_hot(t, 5)), (x, hot)),
+        ((x, t.int(), nn.CrossEntropyLoss()), (x, t, nn.CrossEntropyLoss()))],
+    'wrong shape': [
+        ((x, t[:, None]), (x, t)),
+        ((words, seq), (words.movedim(-1, 1), seq)),
+        ((x, t[:30]), (x[:30], t[:30]))],
+    'label out of range': [
+        ((x, t + 1), (x, t)),
+        ((x, t - 1, nn.CrossEntropyLoss()), (x, t, nn.CrossEntropyLoss()))],
+    'loss raises': [((x, t, lambda x, t: x @ x), (x, t, CrossEntropyLoss()))],
+    'loss not a number': [
+        ((x, t, nn.CrossEntropyLoss(reduction='none')), (x, t, nn.CrossEntropyLoss(reduction='sum')))],
+    'loss not finite': [((x, t, lambda x, t: x.sum() * math.nan), (x, t, F.cross_entropy))],
+    'gradient not finite': [((x - x[:1], t, masked_log), (x - x[:1], t))],
+    'negative loss': [((x, t, lambda x, t: cubed(x, t) - 99), (x, t, cubed))],
+    'no gradient': [
+        ((x, t, lambda x, t: F.cross_entropy(x, t).item()), (x, t)),
+        ((x, t, errors), (x, t))],
+    'wrong sign': [((x, t, of(log_softmax, at_target)), (x, t, lambda x, t: -at_target(log_softmax(x), t)))],
+    'wrong column': [((x, t, next_class), (x, t, lambda x, t: F.cross_entropy(x / .07, t) + 3))],
+    'activation inside the loss': [
+        ((x, t, of(f, loss)), (x, t, loss))
+        for f in (softmax, torch.sigmoid, torch.tanh, torch.relu) for loss in (cross_entropy, smooth)],
+    'softmax inside over the batch': [((x, t, of(lambda x: x.log_softmax(0))), (x, t, of(lambda x: x.log_softmax(1))))],
+    'no log inside the loss': [((x, t, lambda x, t: -at_target(softmax(x), t)), (x, t, cross_entropy))],
+    'softmax, then log': [((x, t, of(lambda x: x.softmax(1).log())), (x, t, of(lambda x: x.log_softmax(1))))],
+    'ceiling on the loss': [((x, t, of(lambda x: (x.softmax(1) + 1e-8).log())), (x, t, nn.MultiMarginLoss()))],
+    'mean over classes': [
+        ((logp, q, nn.KLDivLoss()), (logp, q, nn.KLDivLoss(reduction='sum'))),
+        ((x, hot, mean_of_all), (x, hot, mean_of_sums))],
+    'broadcast': [
+        ((x[:, :1], yes, squared), (x[:, 0], yes, squared)),
+        ((x[:, 0], yes[:, None], squared), (x[:, :1], yes[:, None], squared))],
+}
+PAIRS = [(name, *pair) for name, pairs in CASES.items() for pair in pairs]
+
+
+def names(findings): return [f.name for f in findings]
+
+
+def test_every_finding_has_a_case(): assert list(CASES) and set(CASES) == set(WORDS)
+
+
+@pytest.mark.parametrize('name,bad,good', PAIRS, ids=lambda v: v if isinstance(v, str) else '')
+def test_found_and_fixed(name, bad, good):
+    assert name in names(diagnose(*bad, verbose=False)) and diagnose(*good, verbose=False) == []
+
+
+def test_dtypes_and_single_rows():
+    found = partial(diagnose, verbose=False)
+    for dtype in torch.float16, torch.bfloat16, torch.float64:
+        assert names(found(softmax(x.to(dtype)), t)) == ['double softmax'] and found(x.to(dtype), t) == []
+        assert names(found(log_softmax(x.to(dtype)), t)) == ['log_softmax twice']
+    assert found(x[0], t[0]) == found(x[0], q[0]) == found(x[0, 0], yes[0], F.mse_loss) == []
+    assert found(x[:, 0], (t > 2).long(), mnist_loss) == []
+    for loss in F.cross_entropy, smooth:
+        assert found(words, seq, lambda x, t: loss(x.reshape(-1, 5), t.reshape(-1))) == []
+
+
+def test_says_it_in_words(capsys):
+    diagnose(softmax(x), t)
+    diagnose(50 * x, t)
+    diagnose(x, t)
+    said = capsys.readouterr().out
+    assert said.startswith('Certain: double softmax. The network gives probabilities') and 'a floor of 0.9048' in said
+    assert 'Suspicion: loss far above ln c. The loss is' in said and said.endswith('Nothing found.\n')
+
+
+def healthy(seed):
+    "Random logits that lean towards their targets by anything from nothing to a lot."
+    g = torch.Generator().manual_seed(seed)
+    draw = lambda low, high: torch.randint(low, high, (), generator=g).item()
+    n, c, more = draw(2, 65), draw(2, 200), [(), (7,), (3, 4)][draw(0, 3)]
+    target = torch.randint(c, (n, *more), generator=g)
+    noise = torch.randn((n, c, *more), generator=g) * draw(1, 25) / 10
+    logits = noise + F.one_hot(target, c).movedim(-1, 1) * draw(0, 12)
+    return logits.to([torch.float32, torch.float16, torch.bfloat16, torch.float64][draw(0, 4)]), target
+
+
+@pytest.mark.parametrize('count', [200, pytest.param(1000, marks=pytest.mark.slow)])
+def test_healthy_batches_raise_nothing(count):
+    losses = None, CrossEntropyLoss(), F.cross_entropy
+    found = {seed: names(diagnose(*healthy(seed), losses[seed % 3], verbose=False)) for seed in range(count)}
+    assert {seed: wrong for seed, wrong in found.items() if wrong} == {}
+
+
+def state(model, opt, batch):
+    "All that a look must leave alone."
+    kept = model.state_dict(), [m.training for m in model.modules()], [w.grad for w in model.parameters()]
+    chance = torch.get_rng_state(), random.getstate(), [*map(str, np.random.get_state())]
+    return copy.deepcopy([*kept, opt.state_dict(), list(batch), *chance])
+
+
+def same(a, b):
+    if isinstance(a, torch.Tensor): return torch.equal(a, b)
+    if isinstance(a, dict): return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)): return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+class Failing(nn.Module):
+    "Breaks at its `last` call, and uses every random number there is."
+    def __init__(self, last): super().__init__(); self.last, self.inner = last, setups.cnn(10, drop=.2)
+    def forward(self, x):
+        random.random(), np.random.rand()
+        Failing.calls += 1
+        if Failing.calls == self.last: raise RuntimeError('enough')
+        return self.inner(x)
+
+
+@pytest.mark.parametrize('last', [1, 2, 5, 40, 60, 10_000])
+def test_nothing_is_changed_by_looking(last):
+    Failing.calls = 0
+    torch.manual_seed(0)
+    model, batch = Failing(last), setups.small_digits(flat=False)
+    opt = torch.optim.Adam(model.parameters(), 1e-3)
+    F.cross_entropy(model.inner(batch[0]), batch[1]).backward(); opt.step()  # there are gradients and a state of Adam
+    model.inner[0].eval()
+    before = state(model, opt, batch)
+    look = lambda: check_training(model, batch, nn.CrossEntropyLoss(), opt, verbose=False)
+    if last < 10_000:
+        with pytest.raises(RuntimeError, match='enough'): look()
+    else: assert look() == []
+    assert same(before, state(model, opt, batch))
+
+
+def test_diagnose_changes_nothing():
+    torch.manual_seed(0)
+    a, b = x.clone().requires_grad_(), t.clone()
+    noisy = lambda x, t: F.cross_entropy(F.dropout(x, .5) + random.random() + np.random.rand(), t)
+    chance, python_chance, numpy_chance = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    diagnose(a, b, noisy, verbose=False)
+    assert a.grad is None and torch.equal(a, x) and torch.equal(b, t) and torch.equal(chance, torch.get_rng_state())
+    assert python_chance == random.getstate() and (numpy_chance == np.random.get_state()[1]).all()
+
+
+class Dropping(nn.Module):
+    def __init__(self): super().__init__(); self.last = nn.Linear(64, 10)
+    def forward(self, x): return self.last(F.dropout(x, .3))
+
+
+def vanishing():
+    torch.manual_seed(0)
+    net = setups.mlp(64, 20, 10)
+    net[0].weight.data *= 1e6
+    return nn.Sequential(net[0], setups.Apply(nn.Identity(), lambda x: x * 1e-6), *net[1:])
+
+
+def test_every_finding_of_the_check_up():
+    "On the set-ups that it was made with, and two more."
+    found = set()
+    for _, make in dev.BROKEN:
+        torch.manual_seed(0)
+        s = make()
+        found |= set(names(check_training(s.model, s.batch, s.loss_func, s.opt, verbose=False)))
+    found |= set(names(check_training(Dropping(), setups.small_digits(), verbose=False)))
+    found |= set(names(check_training(vanishing(), setups.small_digits(), verbose=False)))
+    assert set(CHECK_WORDS) <= found, set(CHECK_WORDS) - found
+
+
+def test_any_output_and_any_batch():
+    batch = setups.small_digits()
+    inner = setups.mlp(64, 30, 10)
+    class Output:
+        def __init__(self, x): self.logits = x
+    for after in (lambda x: (x, None)), Output:
+        assert check_training(setups.Apply(inner, after), batch, verbose=False) == []
+    wrong = setups.Apply(inner, lambda x: {'y': x})
+    with pytest.raises(TypeError, match='must give a tensor of logits, or an object with .logits, got dict'):
+        check_training(wrong, batch, verbose=False)
+    assert check_training(inner, list(batch), verbose=False) == []  # as a DataLoader gives it
+
+
+@cache
+def scored(name):
+    "A set's table, what is missed, and false positives."
+    warnings.simplefilter('ignore')
+    return *recall(SETS[name], [0]), false_positives(SETS[name], [0])
+
+
+@pytest.mark.parametrize('name', ['dev', pytest.param('held_out', marks=pytest.mark.slow)])
+def test_meets_its_target(name):
+    "Nine of ten faults are detected, nothing healthy is called certainly broken, and not one in fifty suspected."
+    table, missed, wrong = scored(name)
+    broken, detected = sum(c[0] for c in table.values()), sum(c[3] for c in table.values())
+    assert broken >= 40 and detected >= .9 * broken, missed
+    assert not [f for _, f in wrong if isinstance(f, Certain)], wrong
+    assert len({made for made, _ in wrong}) <= .02 * len(SETS[name].HEALTHY), wrong
+
+
+def test_sets_are_apart():
+    assert len(dev.BROKEN) + len(held_out.BROKEN) >= 80 and len(dev.HEALTHY) + len(held_out.HEALTHY) >= 40
+    assert {kind for kind, _ in dev.BROKEN} == {kind for kind, _ in held_out.BROKEN} == set(setups.KINDS)
+    names = [f.__name__ for s in (dev, held_out) for f in [*[f for _, f in s.BROKEN], *s.HEALTHY]]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.slow
+def test_readme_has_the_table():
+    "The bench's kinds and numbers of set-ups; counts may differ by one where numbers are rounded otherwise."
+    row = re.compile(r'^\| (?:\*\*)?([^|*]+?)(?:\*\*)? \|' + r' \**(\d+)\** \|' * 4 + '$', re.M)
+    rows = lambda text: {kind: list(map(int, counts)) for kind, *counts in row.findall(text)}
+    said, now = rows((ROOT/'README.md').read_text(encoding='utf-8')), rows(markdown(scored('held_out')[0]))
+    assert said.keys() == now.keys() and len(now) == len(setups.KINDS) + 1
+    assert all(abs(a - b) <= 1 for kind in now for a, b in zip(said[kind], now[kind]))
+    assert said['all'][0] == now['all'][0]
