@@ -80,29 +80,26 @@ def use(python, folder, notebooks):
     run(python, ROOT/'tools'/'run_lessons.py', '--alone', *notebooks, cwd=folder)
 
 
-def loss_lessons(): return sorted((ROOT/'nbs'/'lessons').glob('0[1-7]*.ipynb'))
-
-
-def user(python, folder):
+def user(python, folder, lessons):
     "Whoever installs the loss, which brings torch and numpy alone; and then the newest of all that the course needs."
     wheel = build_wheel(folder)
     python = new_environment(python, folder, wheel)
     run(python, shutil.copy(ROOT/'tests'/'install'/'alone.py', folder), cwd=folder)
     install(python, folder, f'{wheel}[course]', *runner())
-    use(python, folder, loss_lessons())
+    use(python, folder, lessons)
 
 
-def oldest(python, folder):
+def oldest(python, folder, lessons):
     "The oldest PyTorch and fastai that settings.ini allows, with the comparisons with PyTorch."
     bounds = [need.replace('>=', '==') for need in needs('requirements', 'course_requirements') if '>=' in need]
     wheel = f'{build_wheel(folder)}[course]'
     python = new_environment(python, folder, wheel, *bounds, *runner(), 'pytest', 'hypothesis', 'expecttest')
     checks = tests(folder)/'lessons'
     run(python, '-m', 'pytest', checks/'test_parity.py', checks/'test_properties.py', cwd=folder)
-    use(python, folder, [*loss_lessons(), ROOT/'nbs'/'support'/'checks.ipynb'])
+    use(python, folder, [*lessons, ROOT/'nbs'/'support'/'checks.ipynb'])
 
 
-def nbdev3(python, folder):
+def nbdev3(python, folder, lessons):
     "A copy of the repo moved to nbdev 3 with nbdev's own command: its tests must pass, its wheel hold every room."
     repo = copy_sources(folder)
     dev = [need for need in needs('dev_requirements') if not re.match('nbdev|fastcore|execnb|ghapi', need)]
@@ -122,9 +119,11 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('kind', choices=kinds)
     parser.add_argument('--python', default=sys.executable, help='which Python to make it of (default: this one)')
+    parser.add_argument('--lessons', type=int, default=7, help='how many lessons to try, from the first (default 7)')
     args = parser.parse_args()
+    lessons = sorted((ROOT/'nbs'/'lessons').glob('0[1-7]*.ipynb'))[:args.lessons]
     with tempfile.TemporaryDirectory() as folder:
-        try: kinds[args.kind](args.python, Path(folder))
+        try: kinds[args.kind](args.python, Path(folder), lessons)
         except subprocess.CalledProcessError as e: sys.exit(f'{args.kind}: {e}')
     print(f'{args.kind}: all well')
 

@@ -34,19 +34,21 @@ def check_outputs(cells, notebook):
     assert kinds(cells) == kinds(code_cells(notebook)), stale
 
 
+def marked(flag): return [path for path in lessons() if any(f'#| {flag}\n' in c.source for c in code_cells(read(path)))]
+
+
 OTHERS = [path for path in lessons() if path not in room('lessons') and EXERCISES not in path.parents]
+SLOW, STUDIES = marked('slow'), marked('study')
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('path', OTHERS, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', [pytest.param(p, marks=[pytest.mark.study] * (p not in SLOW)) for p in OTHERS],
+                         ids=lambda path: path.stem)
 def test_runs_alone(path, with_wheel):
-    "All but the spine, which test_jupyterlab runs, and but the studies."
+    "All but the spine, which test_jupyterlab runs. Those without slow cells have been through nbdev_test already."
     run = run_alone(without('study', read(path)), env=with_wheel)
     assert not run.problem, run.problem
     check_outputs(code_cells(run.notebook), without('study', read(path)))
-
-
-STUDIES = [path for path in lessons() if any('#| study' in cell.source for cell in code_cells(read(path)))]
 
 
 @pytest.mark.study

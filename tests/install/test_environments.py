@@ -8,8 +8,8 @@ from tools.environments import ROOT
 
 @pytest.mark.slow
 def test_user():
-    "Torch and numpy alone: the loss works. The newest fastai that pip finds: a network trains, each lesson runs alone."
-    command = [sys.executable, '-m', 'tools.environments', 'user']
+    "Torch and numpy alone: the loss works. The newest fastai that pip finds: a network trains, a lesson runs alone."
+    command = [sys.executable, '-m', 'tools.environments', 'user', '--lessons', '1']
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and 'user: all well' in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]
-    assert len(re.findall(r'^0[1-7]_\w+ .* ok$', done.stdout, flags=re.M)) == 7
+    assert re.findall(r'^(\w+) .* ok$', done.stdout, flags=re.M) == ['01_sigmoid_diff']
