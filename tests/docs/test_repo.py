@@ -43,6 +43,12 @@ def test_generated_is_up_to_date(copy, command):
         assert not differ, f'{command} gives other files: run `make sync` and commit {differ}'
 
 
+def test_ruff():
+    "No name is unused or missing, no exception is caught blindly, no line is too long: in modules, tests and tools."
+    found = subprocess.run([sys.executable, '-m', 'ruff', 'check'], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
+
+
 def test_no_trace_of_a_machine():
     "No committed text names a folder of somebody's machine."
     git = subprocess.run(['git', 'ls-files'], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -127,3 +133,11 @@ def test_version_is_the_same_everywhere(copy):
     changed = [path.read_text(encoding='utf-8') for path in paths]
     assert not any(f'v{VERSION}' in text for text in changed) and all('12.34.56' in text for text in changed[:2])
     with pytest.raises(ValueError, match='three numbers'): set_version(copy, 'v3')
+
+
+@pytest.mark.parametrize('name', ['README.md', 'CONTRIBUTING.md'])
+def test_paths_that_are_named_exist(name):
+    "What a text calls a file or folder of the repo is one."
+    text = (ROOT/name).read_text(encoding='utf-8')
+    named = re.findall(r'[`(]((?:nbs|xent_course|benchmarks|tests|tools|docs)/[\w./-]+)[`)#]', text)
+    assert len(named) > 5 and not [path for path in named if not (ROOT/path).exists()]

@@ -29,7 +29,8 @@ if on_cpu: DistributedDL._broadcast = broadcast
 set_seed(int(sys.argv[1]), reproducible=True)
 train, valid = hold_out(load_digits()[0])
 learn = Learner(digit_loaders(train, valid, bs=64), digit_cnn(), loss_func=CrossEntropyLoss())
-with learn.distrib_ctx(sync_bn=False, cpu=on_cpu), learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(int(sys.argv[2]), 2e-2)
+with learn.distrib_ctx(sync_bn=False, cpu=on_cpu), learn.no_bar(), learn.no_logging():
+    learn.fit_one_cycle(int(sys.argv[2]), 2e-2)
 weights = [sum(weight.double().sum().item() for weight in learn.model.parameters())]
 everyone = [None] * dist.get_world_size()
 dist.all_gather_object(everyone, weights)
