@@ -9,8 +9,8 @@ LINEAR ?=
 TRAIN  ?=
 DOCTOR ?=
 BIN    := .venv/bin
-# Two tests at a time, by files; each with one thread, so that both cores have work and none waits for the other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two tests at a time, each with one thread, so that both cores have work and none waits for the other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-slow test-all lint try run sync version bench docs pages clean
