@@ -23,6 +23,11 @@ def case(device, dtype, n=300, d=24, c=1000):
 def gradients(loss, *inputs): return torch.autograd.grad(loss.sum() * 1.7, inputs)
 
 
+def bfloat16_products(device):
+    "How near two losses of such products are: on a GPU a product of other size may be rounded otherwise."
+    return dict(rtol=.005, atol=.05) if device == 'cuda' else {}
+
+
 def error(got, true): return ((got.double() - true.double()).norm() / true.double().norm()).item()
 
 
@@ -64,7 +69,7 @@ def test_autocast(device, reduction):
         ours = linear_cross_entropy(x, w, target, reduction=reduction, chunk_size=64)
         theirs = F.cross_entropy(F.linear(x, w), target, reduction=reduction)
     assert ours.dtype == theirs.dtype == torch.float32
-    assert_close(ours, theirs)
+    assert_close(ours, theirs, **bfloat16_products(device))
     for got, plain in zip(gradients(ours, x, w), gradients(theirs, x, w)):
         assert got.dtype == torch.float32 and error(got, plain) < .005
 
@@ -75,7 +80,8 @@ def test_autocast_mixes_dtypes(device, reduction):
     x, w, target, _ = case(device, torch.float32)
     with torch.autocast(device, dtype=torch.bfloat16):
         ours = linear_cross_entropy(x.bfloat16(), w, target, reduction=reduction)
-        assert_close(ours, F.cross_entropy(F.linear(x.bfloat16(), w), target, reduction=reduction))
+        theirs = F.cross_entropy(F.linear(x.bfloat16(), w), target, reduction=reduction)
+        assert_close(ours, theirs, **bfloat16_products(device))
     with pytest.raises(TypeError, match='the same dtype'): linear_cross_entropy(x.bfloat16(), w, target)
 
 

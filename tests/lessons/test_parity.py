@@ -35,7 +35,7 @@ def value_and_grad(f, x, args, kwargs):
     "What `f` gives, and the gradient of a fixed mixture of its numbers."
     x = x.detach().requires_grad_()
     y = f(x, *args, **kwargs)
-    mix = (torch.arange(y.numel()).view(y.shape) % 7 - 3).to(y.dtype) / 4  # exact in every dtype
+    mix = (torch.arange(y.numel(), device=y.device).view(y.shape) % 7 - 3).to(y.dtype) / 4  # exact in every dtype
     return y.detach(), torch.autograd.grad((y * mix).sum(), x)[0]
 
 
@@ -59,8 +59,8 @@ def check_agreement(ours, theirs, x, args=(), kwargs={}):
 
 @pytest.mark.parametrize('dtype', FLOATS, ids=str)
 @pytest.mark.parametrize('op', OPS, ids=lambda op: f'{op.name}-{op.variant_test_name}')
-def test_sample_inputs(op, dtype):
-    samples = list(op.sample_inputs('cpu', dtype, requires_grad=True))
+def test_sample_inputs(device, op, dtype):
+    samples = list(op.sample_inputs(device, dtype, requires_grad=True))
     assert samples
     for s in samples: check_agreement(OURS[op.name], op.op, s.input, s.args, s.kwargs)
 
