@@ -24,10 +24,10 @@ lab: .venv/.ready  ## Open the course in JupyterLab (PORT=8888, ARGS='--no-brows
 test: .venv/.ready  ## Check it, before each commit (ARGS='-k wheel' picks some)
 	$(PYTEST) $(ARGS)
 
-test-slow: .venv/.ready  ## What takes longer: trainings, every lesson in the browser, thousands of cases, a user's environment
+test-slow: .venv/.ready  ## What takes longer: trainings, every lesson in the browser, thousands of cases
 	$(PYTEST) -m 'slow and not study' $(ARGS)
 
-test-all: .venv/.ready  ## Run every check, whole studies of many trainings among them
+test-all: .venv/.ready  ## Run every check, a user's environment and whole studies of many trainings among them
 	$(PYTEST) -m 'slow or not slow' $(ARGS)
 
 lint: .venv/.ready  ## Look for unused names, blind excepts and long lines, as make test does

@@ -1,4 +1,4 @@
-"The course as a user installs it. Other environments are jobs of the public workflow: each downloads another PyTorch."
+"The course as a user installs it, which the public workflow tries with each lesson, beside other environments."
 import re, subprocess, sys
 
 import pytest
@@ -7,6 +7,7 @@ from tools.environments import ROOT
 
 
 @pytest.mark.slow
+@pytest.mark.study
 def test_user():
     "Torch and numpy alone: the loss works. The newest fastai that pip finds: a network trains, a lesson runs alone."
     command = [sys.executable, '-m', 'tools.environments', 'user', '--lessons', '1']
