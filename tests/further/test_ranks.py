@@ -17,7 +17,7 @@ from xent_course.further.denominator import denominator
 from xent_course.support.ranks import on_ranks
 from xent_course.further.vocab_parallel import vocabulary_loss
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.posix]
 on_some_ranks = pytest.mark.parametrize('ranks', [2, 4])
 
 

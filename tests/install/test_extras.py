@@ -1,5 +1,5 @@
 "Installing the loss installs torch: what else a part needs is declared, and said in one line where it is missing."
-import ast, re, subprocess, sys
+import ast, os, re, subprocess, sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -65,9 +65,9 @@ def test_would_notice(): assert undeclared('import torch, os, seaborn\nfrom . im
 
 def run_alone(code, *options):
     "A program where torch and numpy can be imported, and nothing else of the course."
-    block = f'import sys; sys.path.insert(0, {str(ALONE.parent)!r}); import alone; alone.block(); '
-    command = [sys.executable, '-W', 'ignore', '-c', block + code, *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, '-W', 'ignore', '-c', 'import sys, alone; alone.block()\n' + code, *options]
+    env = os.environ | {'PYTHONPATH': str(ALONE.parent)}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
 
 
 def test_the_loss_needs_torch_alone():

@@ -108,6 +108,7 @@ def errors_after_training(processes, seed, epochs):
 
 
 @pytest.mark.slow
+@pytest.mark.posix
 def test_two_processes_for_an_epoch():
     "Both keep the same weights, and learn."
     assert errors_after_training('2', '0', '1') < 200
@@ -115,6 +116,7 @@ def test_two_processes_for_an_epoch():
 
 @pytest.mark.slow
 @pytest.mark.study
+@pytest.mark.posix
 def test_two_processes():
     "Both keep the same weights, and the errors are those of one within the spread of seeds."
     alone, shared = ([errors_after_training(processes, seed, '3') for seed in '012'] for processes in '12')
