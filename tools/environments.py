@@ -1,5 +1,5 @@
 "Try the course in an environment that its users have: a new virtual environment in a temporary folder, removed after."
-import argparse, configparser, os, re, shutil, subprocess, sys, tempfile
+import argparse, configparser, json, os, re, shutil, subprocess, sys, tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,17 +99,31 @@ def oldest(python, folder, lessons):
     use(python, folder, [*lessons, ROOT/'nbs'/'support'/'checks.ipynb'])
 
 
+def complete(pyproject, dev):
+    "What nbdev's move leaves out of pyproject.toml: the rooms, their data, the course's own needs."
+    extras = {'course': needs('course_requirements'), 'dev': [*needs('course_requirements'), *dev]}
+    text = pyproject.read_text(encoding='utf-8').replace('include = ["xent_course"]', 'include = ["xent_course*"]')
+    lines = '\n'.join(f'{name} = {json.dumps(wanted)}' for name, wanted in extras.items())
+    text = re.sub(r'(?m)^dev = .*$', lambda _: lines, text)
+    text += '\n[tool.setuptools.package-data]\nxent_course = ["py.typed", "data/*"]\n"xent_course.support" = ["js/*"]\n'
+    pyproject.write_text(text, encoding='utf-8')
+
+
 def nbdev3(python, folder, lessons):
     "A copy of the repo moved to nbdev 3 with nbdev's own command: its tests must pass, its wheel hold every room."
     repo = copy_sources(folder)
-    dev = [need for need in needs('dev_requirements') if not re.match('nbdev|fastcore|execnb|ghapi', need)]
-    python = new_environment(python, folder, 'nbdev>=3', *needs('requirements', 'course_requirements'), *dev)
+    pinned = 'nbdev|fastcore|execnb|ghapi'
+    dev = ['nbdev>=3', *(need for need in needs('dev_requirements') if not re.match(pinned, need))]
+    python = new_environment(python, folder, *dev)
     run('git', 'init', '--quiet', cwd=repo)
     run(python.parent/'nbdev-migrate-config', cwd=repo)
+    complete(repo/'pyproject.toml', dev)
+    for old in 'settings.ini', 'setup.py': (repo/old).unlink()
     run(python, '-m', 'build', '--wheel', '--outdir', folder/'wheel', repo, cwd=folder)
     install(python, folder, f"{next((folder/'wheel').glob('*.whl'))}[course,dev]")
-    run(python, ROOT/'tests'/'install'/'alone.py', '--with-course', cwd=folder)
-    run(python.parent/'nbdev-test', '--do-print', '--n-workers', '0', cwd=repo)
+    run(python, shutil.copy(ROOT/'tests'/'install'/'alone.py', folder), '--with-course', cwd=folder)
+    run(python, '-m', 'pip', 'uninstall', '--quiet', '--yes', 'xent_course', cwd=folder)
+    run(python.parent/'nbdev-test', '--do-print', '--n-workers', '0', cwd=repo, PYTHONPATH=str(repo))
 
 
 def main():
