@@ -13,7 +13,7 @@ BIN    := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-slow test-all lint try run sync version bench docs pages clean
+.PHONY: help lab test test-slow test-all lint try run sync version bench docs clean
 
 help:  ## List these targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
@@ -54,18 +54,20 @@ bench: .venv/.ready  ## Our loss against PyTorch's, also without the logits; our
 	$(BIN)/python -m benchmarks.training $(TRAIN)
 	$(BIN)/python -m benchmarks.doctor $(DOCTOR)
 
-docs: .venv/.ready  ## Build the site (nbdev fetches Quarto if it is missing)
-	PATH="$(abspath $(BIN)):$$PATH" nbdev_docs
-
-pages: .venv/.ready  ## Write every lesson as a web page that needs no Jupyter and no network, into _pages
-	$(BIN)/python -m tools.pages
+docs: .venv/.docs  ## Build the site into _docs, which opens from disk (Python 3.11 or newer)
+	$(BIN)/sphinx-build -c docs -b html -W --keep-going -q nbs _docs
+	@echo "open _docs/index.html"
 
 clean:  ## Remove .venv and all that was built
-	rm -rf .venv _docs _pages _proc build dist *.egg-info
+	rm -rf .venv _docs jupyter_execute _proc build dist *.egg-info
 
 .venv/.ready: settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 10) else f"This course needs Python 3.10 or newer; $(PYTHON) is {v[0]}.{v[1]}. Try: make lab PYTHON=python3.12")'
 	@$(PYTHON) -c 'import ensurepip' || { echo "$(PYTHON) cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --editable '.[dev]'
+	touch $@
+
+.venv/.docs: .venv/.ready
+	$(BIN)/python -m pip install --editable '.[docs]'
 	touch $@

@@ -32,7 +32,8 @@ setup(
     package_data={cfg['lib_path']: ['py.typed', 'data/*'], f"{cfg['lib_path']}.support": ['js/*']},
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg['requirements'].split(),
-    extras_require={'course': course, 'dev': course + cfg['dev_requirements'].split()},
+    extras_require={'course': course, 'dev': course + cfg['dev_requirements'].split(),
+                    'docs': cfg['docs_requirements'].split()},
     entry_points={'nbdev': [f"{cfg['lib_path']}={cfg['lib_path']}._modidx:d"]},
     zip_safe=False,
 )

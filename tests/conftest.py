@@ -1,5 +1,5 @@
 "What several tests share: what they need of a machine, the wheel, a browser, and the closing line."
-import os, shutil, zipfile
+import os, shutil, sys, zipfile
 from pathlib import Path
 
 import pytest
@@ -24,10 +24,12 @@ def browser_path():
     return own if Path(own).exists() else None
 
 
+SITE = Path(__file__).resolve().parents[1]/'_docs'
 # What a test may need of the machine, by its marker -> what is said where that is missing, or ''
 MISSING = {
     'make': lambda: '' if shutil.which('make') and os.name == 'posix' else 'no make here',
     'posix': lambda: '' if os.name == 'posix' else 'it needs POSIX, as Linux and macOS have it',
+    'site': lambda: '' if SITE.exists() or sys.version_info < (3, 11) else 'make docs writes the site',
     'browser': lambda: '' if browser_path() else NO_BROWSER}
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = 'Scripts' if os.name == 'nt' else 'bin'
-BUILT = ('.venv', '.git', '_docs', '_pages', '_proc', 'build', 'dist', '*.egg-info', '__pycache__', '.*_cache',
+BUILT = ('.venv', '.git', '_docs', 'jupyter_execute', '_proc', 'build', 'dist', '*.egg-info', '__pycache__', '.*_cache',
          '.hypothesis')
 TRAIN = '''
 from xent_course.lessons.mnist_3_vs_7 import count_errors, train_digits

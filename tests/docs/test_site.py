@@ -1,57 +1,42 @@
-"The lessons as web pages without Jupyter, served from this machine, in a real browser."
-import re
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+"The published site, as `make docs` wrote it, in a real browser: it opens from disk and asks nobody for anything."
+import re, sys
 
 import nbformat
 import pytest
 import torch
 import torch.nn.functional as F
 
-from tools.pages import copy_mathjax, write_page
+from tests.docs.test_notebooks import code_cells, read
 from tools.run_lessons import ROOT, lessons
 
-pytestmark = pytest.mark.browser
-PAGES = [path.relative_to(ROOT/'nbs').with_suffix('').as_posix() for path in lessons()]
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args): pass
-
-
-@pytest.fixture(scope='module')
-def site(tmp_path_factory):
-    "The address of a server, and the folder that it serves: a page is written when it is opened."
-    folder = tmp_path_factory.mktemp('pages')
-    copy_mathjax(folder)
-    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=folder))
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f'http://127.0.0.1:{server.server_port}', folder
-    server.shutdown()
+pytestmark = [pytest.mark.site, pytest.mark.browser,
+              pytest.mark.skipif(sys.version_info < (3, 11), reason='the site is built with Python 3.11 or newer')]
+SITE = ROOT/'_docs'
+PAGES = {path.relative_to(ROOT/'nbs').with_suffix('').as_posix(): path for path in lessons()}
+QUICK = 'index', 'lessons/07_gradient'
+every_page = pytest.mark.parametrize(
+    'name', [pytest.param(page, marks=[pytest.mark.slow] * (page not in QUICK)) for page in PAGES])
 
 
 @pytest.fixture
-def open_page(open_tab, site):
+def open_page(open_tab):
     "Opens a page, and afterwards asserts that its console was quiet and that it asked for nothing from elsewhere."
-    address, folder = site
-    page, complaints = open_tab(width=1000, height=1000), []
-    page.on('console', lambda message: message.type in ('error', 'warning') and complaints.append(message.text))
-    page.on('pageerror', lambda error: complaints.append(str(error)))
-    def asks(request): request.url.startswith((address, 'data:')) or complaints.append(f'asks for {request.url}')
-    def gets(response): response.status < 400 or complaints.append(f'{response.status} {response.url}')
-    page.on('request', asks)
-    page.on('response', gets)
+    complaints, pages = [], []
 
-    def open_page(name):
-        if not (folder/f'{name}.html').exists(): write_page(folder, ROOT/'nbs'/f'{name}.ipynb')
-        page.goto(f'{address}/{name}.html')
-        page.wait_for_function('() => window.MathJax?.isReady')
-        page.evaluate('() => new Promise(done => MathJax.Hub.Queue(done))')
+    def open_page(name, width=1280):
+        page = open_tab(width=width, height=1000)
+        pages.append(page)
+        page.on('console', lambda message: message.type == 'error' and complaints.append(message.text))
+        page.on('pageerror', lambda error: complaints.append(str(error)))
+        def asks(request): request.url.startswith(('file:', 'data:', 'blob:')) or complaints.append(request.url)
+        page.on('request', asks)
+        page.goto((SITE/f'{name}.html').as_uri())
+        page.wait_for_function('() => !document.querySelector(".math") || document.querySelector("mjx-container")')
+        page.evaluate('() => window.MathJax?.startup?.promise')
         return page
 
     yield open_page
-    page.close()
+    for page in pages: page.close()
     assert not complaints
 
 
@@ -59,51 +44,58 @@ def check_pictures(page, nb):
     "Every figure is seen and has its alternative; a panel's picture gives way to the panel."
     outputs = [output for cell in nb.cells for output in cell.get('outputs', [])]
     expected = [output.metadata['image/png']['alt'] for output in outputs if 'image/png' in output.get('data', {})]
-    pictures = page.locator('.jp-RenderedImage img').all()
+    pictures = page.locator('.cell_output img').all()
     assert [picture.get_attribute('alt') for picture in pictures] == expected
     for picture in pictures:
-        beside_panel = picture.evaluate("picture => !!picture.closest('.jp-OutputArea').querySelector('.logits-panel')")
+        beside_panel = picture.evaluate("picture => !!picture.closest('.cell_output').querySelector('.logits-panel')")
         assert picture.evaluate('picture => picture.naturalWidth') > 100 and picture.is_visible() != beside_panel
 
 
 def check_folds(page, nb):
     "Where JupyterLab folds a cell, a page has a mark that opens its code. Outputs stay in sight, but for solutions'."
-    cells = [cell for cell in nb.cells if cell.cell_type == 'code']
-    shown = [cell for cell in cells if not cell.source.startswith(('#| hide', '#| default_exp'))]
+    shown = [cell for cell in code_cells(nb) if not cell.source.startswith(('#| hide\n', '#| default_exp'))]
     folded = [cell for cell in shown if cell.metadata.get('jupyter', {}).get('source_hidden')]
-    marks = page.locator('details.folded')
-    assert marks.count() == len(folded)
-    for cell, mark in zip(folded, marks.all()):
-        code, solution = mark.locator('.highlight'), cell.metadata.jupyter.get('outputs_hidden', False)
-        assert not code.is_visible() and mark.locator('.jp-OutputArea').count() == (solution and bool(cell.outputs))
+    folded = [cell for cell in folded if not cell.source.startswith('#| hide_input')]
+    marks = page.locator('details.hide').all()
+    assert len(marks) == len(folded)
+    for cell, mark in zip(folded, marks):
+        code = mark.locator('.cell_input')
+        solution = bool(cell.metadata.jupyter.get('outputs_hidden'))
+        assert not code.is_visible() and mark.locator('.cell_output').count() == (solution and bool(cell.outputs))
+        comment = re.match('# (.+)', re.sub(r'(?m)^#\|.*\n', '', cell.source))
+        assert mark.locator('summary').inner_text().strip() in ([comment[1]] if comment else ['check', 'code'])
         mark.locator('summary').click()
         assert code.is_visible()
-    inputs_hidden = sum(cell.source.startswith('#| hide_input') for cell in cells)
-    assert page.locator('.jp-OutputArea').count() == sum(bool(cell.outputs) for cell in shown) + inputs_hidden
+    assert '#|' not in ''.join(page.locator('.cell_input').all_inner_texts())
 
 
-QUICK = 'index', 'lessons/07_gradient'
-
-
-@pytest.mark.parametrize('name', [pytest.param(p, marks=[pytest.mark.slow] * (p not in QUICK)) for p in PAGES])
+@every_page
 def test_page(open_page, name):
-    page, nb = open_page(name), nbformat.read(ROOT/'nbs'/f'{name}.ipynb', as_version=4)
+    page, nb = open_page(name), read(PAGES[name])
     formulas = sum(cell.source.count('$$') // 2 for cell in nb.cells if cell.cell_type == 'markdown')
-    assert page.locator('.MathJax_SVG_Display').count() == formulas and page.locator('.merror').count() == 0
-    text = page.locator('.jp-RenderedMarkdown :is(p, li):not(:has(code))').all_text_contents()
+    assert page.locator('mjx-container[display=true]').count() == formulas and page.locator('mjx-merror').count() == 0
+    text = page.locator('article :is(p, li):not(:has(code))').all_text_contents()
     assert '$' not in ''.join(text)
     check_pictures(page, nb)
     check_folds(page, nb)
-    for option in page.locator('.jp-MarkdownCell details').all():
+    for option in page.locator('article details:not(.hide)').all():
         option.locator('summary').click()
-        assert option.locator('p').is_visible() and option.locator('p').inner_text()[0] in '✓✗'
+        assert option.locator('p').first.is_visible() and option.locator('p').first.inner_text()[0] in '✓✗'
 
 
-def test_spine_links_lead_to_pages(open_page):
-    open_page('lessons/02_softmax')
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [name for name in PAGES if not name.startswith('support')])
+def test_page_fits_a_phone(open_page, name):
+    page = open_page(name, width=390)
+    assert page.evaluate('document.documentElement.scrollWidth') <= 390
+
+
+def test_pages_lead_on(open_page):
     page = open_page('lessons/01_sigmoid_diff')
-    page.get_by_role('link', name='The next lesson').click()
-    assert page.locator('h1').inner_text().startswith('Softmax')
+    page.locator('a.right-next').click()
+    assert page.locator('article h1').inner_text().startswith('Softmax')
+    page.locator('a.left-prev').click()
+    assert page.locator('article h1').inner_text().startswith('Two scores')
 
 
 STAGES = {'01_sigmoid_diff': 'its sigmoid, the confidence in 3, is', '02_softmax': 'probabilities add up to',
