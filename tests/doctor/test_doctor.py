@@ -154,6 +154,15 @@ def test_dtypes_and_single_rows():
         assert found(words, seq, lambda x, t: loss(x.reshape(-1, 5), t.reshape(-1))) == []
 
 
+def test_a_gpu_survives_being_asked(device):
+    "A BCELoss is asked for numbers that are no probabilities: on a GPU the first one would end the program."
+    p, t = x[:, 0].sigmoid().to(device), yes.to(device)
+    assert diagnose(p, t, nn.BCELoss(), verbose=False) == []
+    twice = lambda x, t: F.cross_entropy(x.softmax(1), t)
+    assert 'activation inside the loss' in names(diagnose(x.to(device), yes.long().to(device), twice, verbose=False))
+    assert torch.ones(2, device=device).sum() == 2
+
+
 def test_says_it_in_words(capsys):
     diagnose(softmax(x), t)
     diagnose(50 * x, t)

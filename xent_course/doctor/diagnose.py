@@ -6,7 +6,7 @@
 __all__ = ['Finding', 'Certain', 'Suspicion', 'diagnose']
 
 # %% ../../nbs/doctor/diagnose.ipynb #98d01e88
-import math, random, sys
+import copy, math, random, sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Callable
@@ -390,12 +390,24 @@ def ask(loss_func, logits, target):
         if takes: return takes, axis, list(about_loss(probe, takes, factor, k))
     return '', class_axis(logits), []
 
+def off_gpu(loss_func, logits, target):
+    "Copies on the CPU, where a number that a loss doesn't take is an error. On a GPU it is the end of the program."
+    loss_func = copy.deepcopy(loss_func).cpu() if isinstance(loss_func, nn.Module) else loss_func
+    return loss_func, logits.detach().cpu(), target.cpu()
+
 def asked(loss_func, logits, target, takes, axis):
     "As `ask`, or that outputs are broadcast; a loss that can't be asked in this way shows only `takes` and `axis`."
-    try:
-        if not is_broadcast(loss_func, logits, target): return ask(loss_func, logits, target)
-        return takes, axis, [certain('broadcast', logits=tuple(logits.shape), target=tuple(target.shape))]
+    if logits.device.type != 'cpu':
+        try: return asked_here(*off_gpu(loss_func, logits, target), takes, axis)
+        except RuntimeError as error:
+            if 'device' not in str(error): return takes, axis, []  # else it holds tensors that are on the GPU
+    try: return asked_here(loss_func, logits, target, takes, axis)
     except Exception: return takes, axis, []  # noqa: BLE001 - a user's loss may raise anything
+
+def asked_here(loss_func, logits, target, takes, axis):
+    "On the device that logits and target are on; raises what the loss raises."
+    if not is_broadcast(loss_func, logits, target): return ask(loss_func, logits, target)
+    return takes, axis, [certain('broadcast', logits=tuple(logits.shape), target=tuple(target.shape))]
 
 def look(logits, target, loss_func):
     "All findings, the most basic first."
