@@ -24,7 +24,7 @@ lab: .venv/.ready  ## Open the course in JupyterLab (PORT=8888, ARGS='--no-brows
 test: .venv/.ready  ## Check it, before each commit (ARGS='-k wheel' picks some)
 	$(PYTEST) $(ARGS)
 
-test-slow: .venv/.ready  ## What takes longer: trainings, lessons in JupyterLab, every page of the site, thousands of cases
+test-slow: .venv/.ready  ## What takes longer: trainings, lessons in JupyterLab, every page of the site
 	$(PYTEST) -m 'slow and not study' $(ARGS)
 
 test-all: .venv/.ready  ## Run every check, a user's environment and whole studies of many trainings among them

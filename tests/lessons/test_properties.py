@@ -19,9 +19,9 @@ CALM = dict(derandomize=True, deadline=None, database=None, suppress_health_chec
 
 
 def holds(n, *cases):
-    "Makes a test of a property: on a tenth of `n` cases, and in the slow part on all."
+    "Makes a test of a property: on a tenth of `n` cases, and with the studies on all."
     def make_test(check):
-        @pytest.mark.parametrize('count', [n // 10, pytest.param(n, marks=pytest.mark.slow)])
+        @pytest.mark.parametrize('count', [n // 10, pytest.param(n, marks=[pytest.mark.slow, pytest.mark.study])])
         def test(count): settings(max_examples=count, **CALM)(given(*cases)(check))()
         return test
     return make_test
