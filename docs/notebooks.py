@@ -1,7 +1,7 @@
 "Sphinx reads the notebooks as nbdev and Jupyter do: directives obeyed, folded cells folded, pictures described."
 import json, re
 
-ROOMS = {'Lessons': 'lessons', 'Further': 'further', 'Doctor': 'doctor', 'Support': 'support'}
+ROOMS = 'lessons', 'further', 'doctor', 'support'
 DIRECTIVE = re.compile(r'^#\|.*\n?', re.M)
 
 
@@ -33,10 +33,10 @@ def is_left_out(cell):
 
 def contents(app):
     "A table of contents for each room, below the index's own text."
-    for title, room in ROOMS.items():
+    for room in ROOMS:
         names = (name for name in app.env.found_docs if name.startswith(f'{room}/'))
         names = sorted(names, key=lambda name: (name.count('/'), name))
-        yield f':::{{toctree}}\n:hidden:\n:caption: {title}\n\n' + '\n'.join(names) + '\n:::'
+        yield f':::{{toctree}}\n:hidden:\n:caption: {room.capitalize()}\n\n' + '\n'.join(names) + '\n:::'
 
 
 def read_notebook(app, name, source):

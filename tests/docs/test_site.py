@@ -6,12 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.conftest import SITE
 from tests.docs.test_notebooks import code_cells, read
 from tools.run_lessons import ROOT, lessons
 
 pytestmark = [pytest.mark.site, pytest.mark.browser,
               pytest.mark.skipif(sys.version_info < (3, 11), reason='the site is built with Python 3.11 or newer')]
-SITE = ROOT/'_docs'
 PAGES = {path.relative_to(ROOT/'nbs').with_suffix('').as_posix(): path for path in lessons()}
 QUICK = 'index', 'lessons/07_gradient'
 every_page = pytest.mark.parametrize(
