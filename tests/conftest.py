@@ -52,8 +52,8 @@ def open_tab():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS, timeout=PATIENCE)
 
-        def open_tab(**size):
-            page = browser.new_page(viewport=size)
+        def open_tab(width, height, **options):
+            page = browser.new_page(viewport={'width': width, 'height': height}, **options)
             page.set_default_timeout(PATIENCE)
             return page
 

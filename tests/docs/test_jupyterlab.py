@@ -4,8 +4,8 @@ import json, re, socket, subprocess, time, urllib.request
 import nbformat
 import pytest
 import torch
-import torch.nn.functional as F
 
+from tests.docs.panels import descend, drag, logit, point, read_panel, right_loss, swipe
 from tests.docs.test_notebooks import check_outputs, read, script, without
 from tools.run_lessons import room
 
@@ -46,12 +46,13 @@ def lab(open_tab, with_wheel, tmp_path_factory):
             except OSError: time.sleep(.5)
         else: pytest.fail((place/'log').read_text())
 
-        def open_notebook(notebook, name):
+        def open_notebook(notebook, name, app='lab/workspaces/{name}/tree'):
             for cell in notebook.cells:
                 if cell.cell_type == 'code': cell.outputs, cell.execution_count = [], None
             nbformat.write(notebook, place/'nbs'/f'{name}.ipynb')
             page = open_tab(width=1400, height=1000)
-            page.goto(f'http://127.0.0.1:{port}/lab/workspaces/{name}/tree/{name}.ipynb?token=reader')
+            page.goto(f'http://127.0.0.1:{port}/{app.format(name=name)}/{name}.ipynb?token=reader')
+            if 'lab' not in app: return page
             kernel = 'window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel'
             page.wait_for_function(f"() => {kernel}?.status === 'idle'")
             return page
@@ -107,55 +108,32 @@ def rerun(page, contains, source=None):
     return ''.join(now(state)['outputs'][0]['data']['text/plain'])
 
 
-def read_panel(panel):
-    "The logits, probabilities and gradient that the panel shows, shape (3, c), its target, shape (1,), and its loss."
-    rows = panel.locator('tbody tr').all()
-    numbers = torch.tensor([[float(text) for text in row.locator('output').all_inner_texts()] for row in rows]).T
-    target = torch.tensor([k for k, row in enumerate(rows) if row.locator('input[type=radio]').is_checked()])
-    loss = re.search(r'loss: (\d+\.\d+)', panel.locator('.logits-panel-reading').inner_text())[1]
-    return numbers, target, torch.tensor(float(loss))
-
-
-def right_loss(panel, temperature=1.):
-    "The loss that the panel shows, once PyTorch agrees with it and with the probabilities and slopes."
-    (scores, p, slopes), target, loss = read_panel(panel)
-    x = (scores[None] / temperature).requires_grad_()
-    expected = F.cross_entropy(x, target)
-    close = dict(atol=1.1e-4, rtol=0)
-    torch.testing.assert_close(loss, expected.detach(), **close)
-    torch.testing.assert_close(p, x.softmax(1)[0].detach(), **close)
-    torch.testing.assert_close(slopes, torch.autograd.grad(expected, x)[0][0], **close)
-    return loss.item()
-
-
 def move_panel(page):
-    "Keys, mouse, target, temperature, shift and classes of the panel do what they should, and Python reads it."
+    "Keys, mouse, fingers, steps, target, temperature, shift and classes do what they should, and Python reads it."
     panel = page.locator('.logits-panel').first
     losses = [right_loss(panel)]
-    for _ in range(7): panel.get_by_label('logit of 3').press('ArrowRight')
+    for _ in range(7): logit(panel, 3).press('ArrowRight')
     losses.append(right_loss(panel))
-    slider = panel.get_by_label('logit of 7').bounding_box()
-    middle = slider['y'] + slider['height'] / 2
-    page.mouse.move(slider['x'] + slider['width'] * .45, middle)
-    page.mouse.down()
-    page.mouse.move(slider['x'] + slider['width'] * .8, middle, steps=5)
-    page.mouse.up()
+    drag(logit(panel, 7), .45, .8)
     losses.append(right_loss(panel))
+    swipe(page, point(logit(panel, 3), .6), point(logit(panel, 3), .2))
+    losses.append(right_loss(panel))
+    losses += [descend(panel, '1 step', 1), descend(panel, '10 steps', 10)]
     panel.get_by_label('the target is 7').check()
     losses.append(right_loss(panel))
-    panel.get_by_role('button', name='one class more').click()
+    panel.get_by_role('button', name='+ class').click()
     losses.append(right_loss(panel))
     assert len(read_panel(panel)[0][0]) == 4 and len(set(losses)) == len(losses)
     before = read_panel(panel)[0]
-    panel.get_by_label('shift all').press('End')
+    panel.get_by_role('slider', name='shift all').press('End')
     assert '10.0 was added to every logit, and it changes nothing' in panel.locator('.logits-panel-note').inner_text()
     torch.testing.assert_close(read_panel(panel)[0], before)
-    panel.get_by_label('temperature').press('End')
+    panel.get_by_role('slider', name='temperature').press('End')
     right_loss(panel, temperature=5.)
     in_python = rerun(page, 'panel.row()')
     printed = [f'{float(v):.4f}'.lstrip('-') for v in re.findall(r'-?\d\.\d{4}', in_python)]
     assert printed == [f'{v:.4f}'.lstrip('-') for v in read_panel(panel)[0][2]]
-    panel.get_by_role('button', name='back to the start').click()
+    panel.get_by_role('button', name='reset').click()
     assert right_loss(panel) == losses[0]
 
 
@@ -197,3 +175,30 @@ def test_lesson(lab, path):
     check_outputs(state['cells'], without('study', read(path)))
     if path.stem in DEEDS: DEEDS[path.stem](page)
     close(page)
+
+
+PANEL_AND_FIGURE = """from xent_course.support.panel import show_panel
+import matplotlib.pyplot as plt
+panel = show_panel([2., -1., .5], target=2)"""
+
+
+@pytest.mark.parametrize('app', ['lab/tree', 'notebooks', 'nbclassic/notebooks'])
+def test_picture_gives_way_to_the_panel(lab, app):
+    "In JupyterLab, Notebook 7 and nbclassic: the panel is seen, its picture is not, and the next cell's figure is."
+    cells = [nbformat.v4.new_code_cell(source) for source in (PANEL_AND_FIGURE, 'plt.plot([1, 2]);')]
+    page = lab(nbformat.v4.new_notebook(cells=cells, metadata=read(SPINE[0]).metadata), app.replace('/', '-'), app)
+    rows = page.locator('.logits-panel tbody tr')
+    if app.startswith('nbclassic'):
+        page.wait_for_function('() => window.Jupyter?.notebook?.kernel?.widget_manager')
+        while rows.count() != 3:  # nothing says when it is ready for a widget
+            page.evaluate('() => { Jupyter.notebook.execute_all_cells() }')
+            page.wait_for_timeout(3000)
+    else:
+        page.get_by_role('menuitem', name='Run', exact=True).click()
+        page.get_by_role('menuitem', name='Run All Cells', exact=True).click()
+    rows.nth(2).wait_for()
+    pictures = page.locator('img[src^="data:image/png"]')
+    pictures.nth(1).wait_for()
+    assert [picture.is_visible() for picture in pictures.all()] == [False, True]
+    assert page.locator('.logits-panel').bounding_box()['width'] > 600
+    page.close()

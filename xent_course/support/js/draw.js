@@ -11,19 +11,27 @@ function element(tag, attributes = {}, ...children) {
 function render({ model, el }) {
   const side = model.get('side');
   const canvas = element('canvas', {
-    width: SIZE, height: SIZE, tabindex: 0, role: 'img', class: 'digit-pad-canvas',
+    width: SIZE, height: SIZE, tabindex: 0, role: 'application', class: 'digit-pad-canvas',
     'aria-label': 'Draw a 3 or a 7 here: with the mouse or a finger, or with the arrow keys; with Shift the pen moves without drawing',
   });
+  const ring = element('div', { class: 'digit-pad-pen', 'aria-hidden': 'true' }); // where the pen is, for whoever draws with keys
   const clear = element('button', { type: 'button' }, 'Clear');
   const answer = element('div', { 'aria-live': 'polite', class: 'digit-pad-answer' });
   el.classList.add('digit-pad');
-  el.append(element('div', {}, canvas, element('div', {}, clear)), answer);
+  el.append(element('div', {}, element('div', { class: 'digit-pad-paper' }, canvas, ring), clear), answer);
 
   const ink = canvas.getContext('2d', { willReadFrequently: true });
   ink.lineWidth = PEN;
   ink.lineCap = ink.lineJoin = 'round';
   const small = element('canvas', { width: side, height: side }).getContext('2d', { willReadFrequently: true });
+  const START = { x: SIZE / 3, y: SIZE / 4 };
   let pen = null, waiting = false;
+
+  function moveTo(place) {
+    pen = place;
+    const { x, y } = pen ?? START;
+    ring.style.transform = `translate(${x - PEN / 2}px, ${y - PEN / 2}px)`;
+  }
 
   function send() { // at most once a frame
     waiting = false;
@@ -45,7 +53,7 @@ function render({ model, el }) {
     ink.moveTo(pen?.x ?? x, pen?.y ?? y);
     ink.lineTo(x, y);
     ink.stroke();
-    pen = { x, y };
+    moveTo({ x, y });
     sendSoon();
   }
 
@@ -56,7 +64,7 @@ function render({ model, el }) {
 
   canvas.addEventListener('pointerdown', event => {
     canvas.setPointerCapture(event.pointerId);
-    pen = null;
+    moveTo(null);
     drawTo(...place(event));
   });
   canvas.addEventListener('pointermove', event => { if (event.buttons) drawTo(...place(event)); });
@@ -67,14 +75,14 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation();
     const inside = v => Math.min(Math.max(v, PEN / 2), SIZE - PEN / 2);
-    pen ??= { x: SIZE / 3, y: SIZE / 4 };
+    pen ??= START;
     const x = inside(pen.x + moves[event.key][0]), y = inside(pen.y + moves[event.key][1]);
-    if (event.shiftKey) pen = { x, y }; else drawTo(x, y);
+    if (event.shiftKey) moveTo({ x, y }); else drawTo(x, y);
   });
 
   clear.addEventListener('click', () => {
     ink.clearRect(0, 0, SIZE, SIZE);
-    pen = null;
+    moveTo(null);
     sendSoon();
   });
 
@@ -93,6 +101,7 @@ function render({ model, el }) {
   }
 
   model.on('change:readings', show);
+  moveTo(null);
   show();
   return () => model.off('change:readings', show);
 }
