@@ -46,7 +46,7 @@ def false_positives(examples, seeds):
 
 def markdown(table):
     "The recall, as a table."
-    rows = ['| kind of fault | set-ups | `diagnose` | `check_training` besides | together |', '|---|--:|--:|--:|--:|']
+    rows = ['| kind of fault | set-ups | `diagnose` | `check_training`\'s own | together |', '|---|--:|--:|--:|--:|']
     rows += [f'| {kind} | ' + ' | '.join(map(str, counts)) + ' |' for kind, counts in table.items()]
     total = [sum(column) for column in zip(*table.values())]
     return '\n'.join([*rows, '| **all** | ' + ' | '.join(f'**{n}**' for n in total) + ' |'])

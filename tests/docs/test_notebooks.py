@@ -1,9 +1,10 @@
 "Every notebook runs: in nbdev's test runner, and alone in an empty folder in a fresh kernel, with the package's wheel."
-import os, re, subprocess, sys, sysconfig
+import html, os, re, subprocess, sys, sysconfig
 from pathlib import Path
 
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 
 from tools.run_lessons import ROOT, cut_down, is_stub, lessons, room, run_alone, tagged_output, without
 
@@ -103,3 +104,12 @@ def test_pictures_have_alternatives():
     outputs = [(path.stem, o) for path in lessons() for cell in code_cells(read(path)) for o in cell.outputs]
     pictures = [(name, o.metadata.get('image/png', {})) for name, o in outputs if 'image/png' in o.get('data', {})]
     assert len(pictures) > 10 and not [name for name, picture in pictures if not picture.get('alt')]
+
+
+def test_nbconvert_keeps_the_alternatives():
+    "A lesson that somebody turns into HTML describes its pictures, in nbconvert's template that asks for it."
+    path = ROOT/'nbs'/'lessons'/'02_softmax.ipynb'
+    page, _ = HTMLExporter(template_name='classic').from_filename(path)
+    outputs = [o for cell in code_cells(read(path)) for o in cell.outputs if 'image/png' in o.get('data', {})]
+    described = [html.unescape(alt) for alt in re.findall(r'<img[^>]*? alt="([^"]*)"', page)]
+    assert len(outputs) > 1 and described == [o.metadata['image/png']['alt'] for o in outputs]
