@@ -27,7 +27,7 @@ def right_loss(panel, temperature=1.):
     return loss.item()
 
 
-def logit(panel, name): return panel.get_by_role('slider', name=f'logit of {name}')
+def logit(panel, name): return panel.get_by_role('slider', name=f'logit of a {name}')
 
 
 def point(slider, share):

@@ -119,7 +119,7 @@ def move_panel(page):
     swipe(page, point(logit(panel, 3), .6), point(logit(panel, 3), .2))
     losses.append(right_loss(panel))
     losses += [descend(panel, '1 step', 1), descend(panel, '10 steps', 10)]
-    panel.get_by_label('the target is 7').check()
+    panel.get_by_label('the target is a 7').check()
     losses.append(right_loss(panel))
     panel.get_by_role('button', name='+ class').click()
     losses.append(right_loss(panel))

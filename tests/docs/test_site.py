@@ -227,7 +227,7 @@ def test_pages_lead_on(open_page):
     assert page.locator('article h1').inner_text().startswith('Two scores')
 
 
-STAGES = {'01_sigmoid_diff': 'its sigmoid, the confidence in 3, is', '02_softmax': 'probabilities add up to',
+STAGES = {'01_sigmoid_diff': 'its sigmoid, the confidence in a 3, is', '02_softmax': 'probabilities add up to',
           '03_indexing': "The number in the target's column", '04_nll': 'Minus the log of that is its loss',
           '05_log': '−ln of that is', '06_cross_entropy': 'Cross-entropy loss', '07_gradient': 'Cross-entropy loss'}
 
@@ -238,7 +238,7 @@ def test_panel_lives(open_page, name):
     panel = open_page(f'lessons/{name}').locator('.logits-panel')
     scores = panel.locator('tbody tr td:nth-child(2) .logits-panel-value')
     for presses in 0, 9:
-        slider = panel.get_by_role('slider', name='score of 3' if name.startswith('01') else 'logit of 3')
+        slider = panel.get_by_role('slider', name='score of a 3' if name.startswith('01') else 'logit of a 3')
         for _ in range(presses): slider.press('ArrowRight')
         said = panel.locator('.logits-panel-reading').inner_text()
         x, t = torch.tensor([[float(text) for text in scores.all_inner_texts()]]), 0
@@ -311,7 +311,7 @@ def test_panel_keeps_the_focus(open_page):
         page.keyboard.press('Tab')
         focused = page.locator(':focus')
         reached.append(focused.get_attribute('aria-label') or focused.inner_text())
-    assert {'logit of 7', 'logit of 1', 'the target is 1', '1 step', '10 steps', 'temperature', '+ class'} <= {*reached}
+    assert {'logit of a 7', 'logit of a 1', 'the target is a 1', '1 step', '10 steps', 'temperature'} <= {*reached}
     for name, presses in ('1 step', 1), ('+ class', 4), ('− class', 5):
         button = panel.get_by_role('button', name=name)
         button.focus()
@@ -361,9 +361,9 @@ def test_panel_on_a_phone(open_page):
     swipe(page, point(slider, .45), point(slider, .8))
     assert right_loss(panel) > before
     logits = read_panel(panel)[0][0]
-    panel.get_by_role('button', name='+ 0.1, logit of 7').tap()
+    panel.get_by_role('button', name='+ 0.1, logit of a 7').tap()
     torch.testing.assert_close(read_panel(panel)[0][0] - logits, torch.tensor([0, .1, 0]), atol=1e-4, rtol=0)
-    panel.get_by_role('radio', name='the target is 7').tap()
+    panel.get_by_role('radio', name='the target is a 7').tap()
     assert right_loss(panel) < before
 
 
@@ -394,10 +394,10 @@ def test_panel_takes_a_distribution(open_page):
         return said
 
     seen = [agrees()]
-    for name in 'share of 3 in the target', 'logit of 7':
+    for name in 'share of a 3 in the target', 'logit of a 7':
         for _ in range(9): panel.get_by_role('slider', name=name).press('ArrowRight')
         seen.append(agrees())
-    panel.get_by_role('slider', name='share of 7 in the target').press('Home')
+    panel.get_by_role('slider', name='share of a 7 in the target').press('Home')
     seen.append(agrees())
     panel.get_by_role('button', name='+ class').click()
     assert len(numbers(2)) == 4

@@ -39,7 +39,7 @@ class LogitsPanel(anywidget.AnyWidget):
     temperature = traitlets.Float(1., min=.01).tag(sync=True)                     # Divides all logits
     shift = traitlets.Float(0.).tag(sync=True)                                    # Is added to all logits
     upto = traitlets.Enum(_stages, 'gradient').tag(sync=True)                     # The last step to show
-    names = traitlets.Tuple(('3', '7', '1', '4', '9')).tag(sync=True)             # What five classes are called
+    names = traitlets.Tuple(('a 3', 'a 7', 'a 1', 'a 4', 'a 9')).tag(sync=True)   # What five classes are called
 
     def __init__(self,
                  logits:Tensor|list,  # One logit for each of 2 to 5 classes, shape (c,); for upto='sigmoid', 2
