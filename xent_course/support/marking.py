@@ -6,13 +6,15 @@
 __all__ = ['Exercise', 'Verdict', 'mark', 'check']
 
 # %% ../../nbs/support/marking.ipynb #656ae5c2
-import copy, html, math, pkgutil
+import copy, html, math, pkgutil, random
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
 from numbers import Real
+import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 from torch import Tensor
@@ -45,37 +47,56 @@ class Verdict:
 
 # %% ../../nbs/support/marking.ipynb #e3ffefa1
 @dataclass(frozen=True)
-class _Raised:
-    "Stands for the result of a function that raised: the same as another if it says the same."
-    kind:str
-    text:str
+class _Failed:
+    "Stands for the result of a function that raised or spoiled its arguments: the same as another if it says the same."
+    message:str
 
-def _name(x): return 'a tensor' if isinstance(x, Tensor) else f'a value of type {type(x).__name__}'
+def _name(x):
+    "What kind of thing this is, in a few words."
+    if isinstance(x, Tensor): return f'a tensor of shape {tuple(x.shape)} and dtype {x.dtype}'
+    if isinstance(x, np.ndarray): return f'a NumPy array of shape {x.shape}'
+    kind = type(x).__name__
+    return f'a {kind} of {len(x)}' if isinstance(x, (list, tuple)) else f'a value of type {kind}'
+
+def _rounded(x):
+    "Plain numbers to five digits: these always differ where two numbers are a ten-thousandth apart."
+    if isinstance(x, list): return [_rounded(part) for part in x]
+    return float(f'{x:.5g}') if isinstance(x, float) else x
 
 def _short(x):
     "A value in a few words."
     if isinstance(x, (list, tuple)): return ', '.join(map(_short, x))
-    if not isinstance(x, Tensor): return f'{x:.4f}' if isinstance(x, float) else repr(x)
-    if x.numel() > 12: return f'a tensor of shape {tuple(x.shape)}'
-    return str(torch.round(x.double(), decimals=4).tolist() if x.is_floating_point() else x.tolist())
+    if not isinstance(x, Tensor): return repr(_rounded(x))
+    return f'a tensor of shape {tuple(x.shape)}' if x.numel() > 12 else str(_rounded(x.tolist()))
 
 def _number(x):
     "A real number, in whatever form, as a plain one; None if it isn't one."
-    if isinstance(x, Tensor):
-        x = x.detach().item() if x.shape == () and not x.is_complex() and x.device.type == 'cpu' else None
+    if isinstance(x, (Tensor, np.ndarray, np.generic)):
+        x = x.item() if x.shape == () and not getattr(x, 'is_meta', False) else None
     return x if isinstance(x, Real) and not isinstance(x, bool) else None
 
 def _three_digits(got, want):
     "Is `got` equal to `want` when `want` is rounded to three digits?"
     return abs(got - want) <= .5001 * 10**(math.floor(math.log10(abs(want))) - 2) if want else got == 0
 
+def _number_difference(got, want, exercise):
+    if (answer := _number(got)) is None: return f'One number is asked for, and this is {_name(got)}.'
+    if math.isnan(answer) and not math.isnan(want): return 'That is nan, not a number.'
+    right = (math.isclose(answer, want, rel_tol=1e-4, abs_tol=exercise.atol) or
+             math.isnan(want) and math.isnan(answer))
+    if exercise.cases: return '' if right else f'The result should be {_short(want)}, and is {_short(answer)}.'
+    right = right or isinstance(want, float) and math.isfinite(answer) and _three_digits(answer, want)
+    return '' if right else 'That is not it.'
+
 def _tensor_difference(got, want, exercise):
+    if not isinstance(got, Tensor):
+        way = ': torch.tensor(...) makes one of it' if isinstance(got, (np.ndarray, list)) else ''
+        return f'The result should be a tensor, and is {_name(got)}{way}.'
     if tuple(got.shape) != tuple(want.shape):
         return f'The shape should be {tuple(want.shape)}, and is {tuple(got.shape)}.'
     wider = not exercise.exact_dtype and got.dtype == torch.float64 and want.is_floating_point()
     if got.dtype != want.dtype and not wider: return f'The dtype should be {want.dtype}, and is {got.dtype}.'
-    got, want = got.detach().double(), want.double()
-    right = torch.isclose(got, want, rtol=1e-4, atol=exercise.atol, equal_nan=True)
+    right = torch.isclose(got.detach().double(), want.double(), rtol=1e-4, atol=exercise.atol, equal_nan=True)
     if right.all(): return ''
     if (got.isnan() & ~want.isnan()).any():
         return 'There is nan in the result: look for 0 / 0, inf - inf, or the log of a negative number.'
@@ -83,66 +104,57 @@ def _tensor_difference(got, want, exercise):
         return 'There is infinity in the result: look for an exponential that is too large, or the log of 0.'
     if want.numel() <= 12: return f'The result should be {_short(want)}, and is {_short(got)}.'
     place = tuple((~right).nonzero()[0].tolist())
-    return f'At {list(place)} the result should be {want[place]:.6g}, and is {got[place]:.6g}.'
+    return f'At {list(place)} the result should be {_short(want[place])}, and is {_short(got[place])}.'
 
 def _difference(got, want, exercise):
     "What is wrong with `got`, in words; empty if nothing is."
-    if isinstance(want, _Raised): return '' if got == want else 'There is no error.'
-    if isinstance(got, _Raised): return f'There is an error, {got.kind}: {got.text}'
+    if isinstance(got, _Failed): return '' if got == want else got.message
+    if isinstance(want, _Failed): return 'There is no error.'
     if got is None: return 'The result is None: does the function return something?'
-    if (number := _number(want)) is not None:
-        if isinstance(got, Tensor) and got.shape != ():
-            return f'One number is asked for, shape (), and this is a tensor of shape {tuple(got.shape)}.'
-        if (answer := _number(got)) is None: return f'One number is asked for, and this is {_name(got)}.'
-        if math.isnan(answer) and not math.isnan(number): return 'That is nan, not a number.'
-        right = (math.isclose(answer, number, rel_tol=1e-4, abs_tol=exercise.atol) or
-                 math.isnan(number) and math.isnan(answer))
-        if exercise.cases: return '' if right else f'The result should be {_short(number)}, and is {_short(answer)}.'
-        right = right or isinstance(want, float) and math.isfinite(answer) and _three_digits(answer, number)
-        return '' if right else 'That is not it.'
-    if isinstance(want, Tensor):
-        if isinstance(got, Tensor): return _tensor_difference(got, want, exercise)
-        return f'The result should be a tensor, and is {_name(got)}.'
+    if (number := _number(want)) is not None: return _number_difference(got, number, exercise)
+    if isinstance(want, Tensor): return _tensor_difference(got, want, exercise)
     if isinstance(want, (list, tuple)):
-        if not isinstance(got, (list, tuple)) or len(got) != len(want):
+        parts = list(got) if isinstance(got, (Tensor, np.ndarray)) and got.ndim else got
+        if not isinstance(parts, (list, tuple)) or len(parts) != len(want):
             return f'The result should hold {len(want)} values, and is {_name(got)}.'
-        return next((wrong for g, w in zip(got, want) if (wrong := _difference(g, w, exercise))), '')
+        return next((wrong for g, w in zip(parts, want) if (wrong := _difference(g, w, exercise))), '')
     return '' if type(got) is type(want) and got == want else 'That is not it.'
 
 # %% ../../nbs/support/marking.ipynb #0b9cf6f0
 class _Listener(TorchFunctionMode):
-    "Notes the names of the PyTorch functions that are called."
+    "Notes the names of the PyTorch functions that are called, without underscores around them or `special_`."
     def __init__(self): super().__init__(); self.names = set()
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        self.names.add(getattr(func, '__name__', ''))
+        self.names.add(getattr(func, '__name__', '').removeprefix('special_').strip('_'))
         return func(*args, **(kwargs or {}))
 
 def _forbidden_call(exercise, answer):
     "A function that the answer calls and may not, or ''."
     if not exercise.forbidden: return ''
-    with _Listener() as listener: _outcome(answer, exercise.cases[0], exercise)
-    return next((word for word in exercise.forbidden if any(word in name for name in listener.names)), '')
+    with _Listener() as listener: _outcomes(exercise, answer)
+    return next((name for name in exercise.forbidden if name in listener.names), '')
 
 @contextmanager
 def _undisturbed():
     "PyTorch as at the start, whatever the notebook has made of it; and afterwards as it was, whatever an answer did."
-    dtype = torch.get_default_dtype()
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    dtype, python, numpy = torch.get_default_dtype(), random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         torch.set_default_dtype(torch.float32)
         try: yield
-        finally: torch.set_default_dtype(dtype)
+        finally:
+            torch.set_default_dtype(dtype)
+            random.setstate(python)
+            np.random.set_state(numpy)
 
 def _outcome(function, case, exercise):
     "What the function makes of these arguments, be it an error."
     arguments = copy.deepcopy(case)
-    try:
-        with _undisturbed(): result = function(*arguments)
+    try: result = function(*arguments)
     except (Exception, SystemExit) as e:  # noqa: BLE001 - an answer may raise anything
-        return _Raised(type(e).__name__, str(e).split('\n')[0][:200])
-    if _difference(arguments, case, exercise):
-        return _Raised('changed arguments',
-                       'the function overwrites the tensors it is given, which others may still need.')
-    return result
+        text = str(e).split('\n')[0][:200]
+        return _Failed(f'Your code raised {type(e).__name__}: {text}'.rstrip(': '))
+    changed = _difference(arguments, case, exercise)
+    return _Failed('Your function overwrites its arguments, which others may still need.') if changed else result
 
 def _with_gradients(function):
     "The same function, with the gradient of its sum at the first argument beside its values."
@@ -152,6 +164,7 @@ def _with_gradients(function):
         return values, torch.autograd.grad(values.sum(), x)[0] if values.requires_grad else torch.zeros_like(x)
     return both
 
+@_undisturbed()
 def _outcomes(exercise, answer):
     "What an answer gives in each case, or the answer itself where there is none."
     function = _with_gradients(answer) if exercise.gradients else answer
@@ -165,20 +178,33 @@ def _mistaken(exercise): return [(_outcomes(exercise, wrong), hint) for wrong, h
 
 def _wrong(got, want, exercise):
     "What is wrong with an outcome; says so where it is the gradient."
-    if not exercise.gradients or isinstance(got, _Raised): return _difference(got, want, exercise)
+    if not exercise.gradients or isinstance(got, _Failed): return _difference(got, want, exercise)
     values, gradient = (_difference(g, w, exercise) for g, w in zip(got, want))
     return values or gradient and f'The values are right, but not the gradient. {gradient}'
+
+def _stub(): ...
+
+def _code(function):
+    code = getattr(function, '__code__', None)
+    return code and (code.co_code, code.co_consts)
+
+def _has_dots(answer):
+    "Is this what a lesson holds before anybody has answered: dots, or a function of nothing else?"
+    if isinstance(answer, (list, tuple)): return any(map(_has_dots, answer))
+    return answer is ... or _code(answer) == _code(_stub)
 
 def _hint(exercise, answer):
     "What to look at; empty if the answer is right."
     unanswered = 'Not answered yet: put your own answer in place of the dots.'
-    if answer is None or answer is ...: return unanswered
+    broken = "This cannot be marked: the course's own answer fails here, too. Restart the kernel, and try again."
+    if answer is None or _has_dots(answer): return unanswered
     if callable(answer) != bool(exercise.cases):
         if callable(answer): return 'This is a function: give what it returns.'
         return f'Give the function itself, by its name and without calling it; this is {_name(answer)}.'
-    got = _outcomes(exercise, answer)
-    if any(g is ... or isinstance(g, tuple) and g and g[0] is ... for g in got): return unanswered
-    wrong = [_wrong(g, w, exercise) for g, w in zip(got, _wanted(exercise))]
+    got, wanted = _outcomes(exercise, answer), _wanted(exercise)
+    if any(map(_has_dots, got)): return unanswered
+    if any(isinstance(w, _Failed) for w in wanted): return broken
+    wrong = [_wrong(g, w, exercise) for g, w in zip(got, wanted)]
     if not any(wrong):
         if not (word := _forbidden_call(exercise, answer)): return ''
         return f"The result is right, but this calls PyTorch's own {word}, and the exercise is to do without."
@@ -224,8 +250,9 @@ exercises = {}
 @cache
 def load_exercises():
     "Every module of `support/exercises` puts its own into `exercises`."
-    for module in pkgutil.iter_modules([str(files('xent_course')/'support'/'exercises')]):
-        import_module(f'xent_course.support.exercises.{module.name}')
+    with _undisturbed():
+        for module in pkgutil.iter_modules([str(files('xent_course')/'support'/'exercises')]):
+            import_module(f'xent_course.support.exercises.{module.name}')
 
 # %% ../../nbs/support/marking.ipynb #0bef2ed5
 def check(name:str,          # Which exercise: '2.1' is the first of lesson 2, 'mixed 3' the third of the mixed ones
@@ -234,7 +261,9 @@ def check(name:str,          # Which exercise: '2.1' is the first of lesson 2, '
          )->Verdict:         # True if the answer is right; shows as a tick or a hint
     "Mark an answer; raises ValueError for an exercise that isn't there."
     load_exercises()
-    if name not in exercises: raise ValueError(f"there is no exercise {name!r}: they are {', '.join(exercises)}")
+    if name not in exercises:
+        near = ', '.join(map(repr, get_close_matches(str(name), exercises, cutoff=0)))
+        raise ValueError(f'there is no exercise {name!r}: the nearest are {near}')
     verdict = mark(exercises[name], answer)
     if strict and not verdict: raise AssertionError(f'{name}: {verdict.message}')
     return verdict

@@ -14,10 +14,11 @@ from ..marking import Exercise, exercises
 share, some = torch.tensor([.01, .5, .9]), torch.tensor([[2., -1., .5], [-3., -.2, -4.], [1., 6., .01], [.1, .2, .3]])
 exercises['binary 1'] = Exercise(
     right=lambda x: x > 0,
-    cases=((some,), (-some,)),
+    cases=((some,), (-some,), (torch.tensor([[0., .1, -.1]]),)),
     praise='Right: a logit above 0 is a probability above one half.',
     mistakes=[
         (lambda x: x > .5, 'Above .5 is for probabilities. Which logit has the sigmoid .5?'),
+        (lambda x: x >= 0, 'A logit of 0 is a probability of exactly one half: no more likely than not.'),
         (lambda x: x == x.amax(1, keepdim=True),
          'This gives exactly one label to each image. There may be several, or none.'),
         (lambda x: x.softmax(1) > .5, 'Softmax lets the labels compete for one whole. Ask each by itself.'),

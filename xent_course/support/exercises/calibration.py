@@ -32,9 +32,10 @@ exercises['sees 1'] = Exercise(
          'This is the smallest loss. Which temperature has it?')])
 
 # %% ../../../nbs/support/exercises/calibration.ipynb #b660c3d4
+unsure = F.one_hot(five[1], 4).float(), five[1]
 exercises['sees 2'] = Exercise(
     right=lambda x, t: F.softmax(x, 1).amax(1).mean() - (x.argmax(1) == t).float().mean(),
-    cases=batches,
+    cases=batches + (unsure,),
     praise='Right: how sure it is, minus how often it is right.',
     mistakes=[
         (lambda x, t: (x.argmax(1) == t).float().mean() - F.softmax(x, 1).amax(1).mean(),

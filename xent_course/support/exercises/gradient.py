@@ -20,6 +20,7 @@ wide = five[0], torch.tensor([2, 0, 1, 1, 1])  # without the last class
 exercises['7.1'] = Exercise(
     right=gradient,
     cases=batches + (wide,),
+    forbidden=('backward', 'grad', 'make_dual'),
     praise='Right: what the network said minus what is true, shared among n images.',
     mistakes=[
         (lambda x, t: gradient(x, t) * len(t),

@@ -53,9 +53,10 @@ exercises['3.2'] = Exercise(
          'not fit. Give target a second axis: target[:, None].')])
 
 # %% ../../../nbs/support/exercises/indexing.ipynb #9b316dcd
+below_half = torch.tensor([[.4, .35, .25], [.2, .45, .35]]), torch.tensor([0, 2])
 exercises['3.3'] = Exercise(
     right=lambda p, allowed: (p.argmax(1)[:, None] == allowed).any(1),
-    cases=tuple((p, torch.tensor(allowed)) for (p, _), allowed in zip(shares, ([0], [0, 2], [1, 2, 0]))),
+    cases=(*((p, torch.tensor(allowed)) for (p, _), allowed in zip(shares, ([0], [0, 2], [1, 2, 0]))), below_half),
     praise='Right: each image against each allowed class, and any of them will do.',
     mistakes=[
         (lambda p, allowed: (p.argmax(1) == allowed).any(),
@@ -69,7 +70,10 @@ exercises['3.3'] = Exercise(
         (lambda p, allowed: (p.argmax(1)[:, None] == allowed).all(1),
          'An image cannot be of all the allowed classes: any, not all.'),
         (lambda p, allowed: p.argmax(1)[:, None] == allowed,
-         'This is the table of all comparisons. One answer for each image is asked for.')])
+         'This is the table of all comparisons. One answer for each image is asked for.'),
+        (lambda p, allowed: p[:, allowed].sum(1) > .5,
+         'This asks whether the allowed classes have more than half of the probability together. Which class is the '
+         'most likely?')])
 
 # %% ../../../nbs/support/exercises/indexing.ipynb #c2ad5737
 exercises['3.4'] = Exercise(
