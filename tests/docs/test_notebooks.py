@@ -82,10 +82,33 @@ def test_the_idea_is_in_the_flow(path):
         found = (line for cell in cells for line in cell.source.splitlines())
         return [line for line in found if line.strip() and not line.startswith('#|')]
     ideas = [cell for cell in visible if '#| export' not in cell.source]
-    least = 2 / 3 if path in room('lessons')[:7] else .6
+    least = 2 / 3 if path in room('lessons')[:8] else .6
     assert len(visible) <= 32 and len(lines(ideas)) >= least * len(lines(visible))
     assert not [cell.source for cell in visible if ASSERTS.search(cell.source)]
     assert max(map(len, lines(visible))) <= 100
+
+
+def minutes(path):
+    "How long it takes to read a lesson, exercises aside: words, visible cells, and panels to play with."
+    words = shown = panels = 0
+    for cell in read(path).cells:
+        if cell.cell_type == 'markdown':
+            if re.search('^## (Exercises|Questionnaire)', cell.source, re.M): break
+            words += len(re.findall(r'\w+', cell.source))
+        else:
+            shown += not (cell.metadata.get('jupyter', {}).get('source_hidden') or '#| hide' in cell.source)
+            panels += 'show_panel(' in cell.source or 'DigitPad(' in cell.source
+    return words / 150 + .6 * shown + 3 * panels
+
+
+def test_reading_takes_as_long_as_readme_says():
+    "Each lesson's minutes, at most 20 in the spine, and three hours for all of it."
+    readme = (ROOT/'README.md').read_text(encoding='utf-8')
+    said = re.findall(r'\(nbs/((?:lessons|further|doctor)/\S+\.ipynb)\) \|[^|]+\| (\d+) \|', readme)
+    wrong = [(name, minutes(ROOT/'nbs'/name)) for name, n in said if abs(minutes(ROOT/'nbs'/name) - int(n)) > 1]
+    assert len(said) > 25 and not wrong
+    spine = [minutes(path) for path in room('lessons')]
+    assert max(spine) < 20.5 and 165 < sum(spine) < 185
 
 
 def test_last_lesson_says_its_accuracy():

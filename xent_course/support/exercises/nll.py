@@ -6,10 +6,11 @@
 __all__ = []
 
 # %% ../../../nbs/support/exercises/nll.ipynb #e506af4d
+import math
 import torch
 import torch.nn.functional as F
 from ..marking import Exercise, exercises
-from .batches import batches, five, logs, rows, six
+from .batches import logs, rows, six
 
 # %% ../../../nbs/support/exercises/nll.ipynb #a25126a7
 exercises['4.1'] = Exercise(
@@ -29,26 +30,9 @@ exercises['4.1'] = Exercise(
         (lambda logp, target: -logp[:, target].mean(),
          'This averages every row with every target. Pair them: range(len(logp)) in place of the colon.')])
 
-# %% ../../../nbs/support/exercises/nll.ipynb #c68588dd
-exercises['4.2'] = Exercise(
-    right=lambda losses, target, weight: (weight[target] * losses).sum() / weight[target].sum(),
-    cases=tuple((F.cross_entropy(x, t, reduction='none'), t, torch.tensor(weight))
-                for (x, t), weight in zip(batches, ([1., 3.], [2., 1., .5, 3.], [1., 4., 2.]))),
-    praise='Right: with it, a batch in which all weights are doubled has the same loss.',
-    mistakes=[
-        (lambda losses, target, weight: (weight[target] * losses).mean(),
-         'Give all classes the weight 2: this mean doubles, but a weighted mean of the same losses must not. By what '
-         'is it divided?'),
-        (lambda losses, target, weight: (weight[target] * losses).sum() / weight.sum(),
-         'This divides by the sum of the weights of the classes. It is the weights of the items that took part: '
-         'weight[target].'),
-        (lambda losses, target, weight: losses.mean(), 'The weights have no part in this.'),
-        (lambda losses, target, weight: (weight[target] * losses).sum(),
-         'This is the weighted sum. Divide it by the sum of the weights that took part.')])
-
 # %% ../../../nbs/support/exercises/nll.ipynb #8aecd688
 column = (six[0][:, 1:] - six[0][:, :1], six[1])
-exercises['4.3'] = Exercise(
+exercises['4.2'] = Exercise(
     right=lambda outputs, target:
         torch.where(target == 1, 1 - torch.sigmoid(outputs.squeeze(1)), torch.sigmoid(outputs.squeeze(1))).mean(),
     cases=(column, (column[0][:1], column[1][:1])),
@@ -66,19 +50,14 @@ exercises['4.3'] = Exercise(
             torch.where(target == 1, 1 - torch.sigmoid(outputs.squeeze(1)), torch.sigmoid(outputs.squeeze(1))),
          'One distance for each image: the mean is missing.')])
 
-# %% ../../../nbs/support/exercises/nll.ipynb #6ee90465
-exercises['4.4'] = Exercise(
-    right=lambda t, c: torch.where(t.bincount(minlength=c) > 0, 1 / t.bincount(minlength=c), 0),
-    cases=((six[1], 2), (torch.tensor([0, 0, 0, 2]), 4), (five[1], 4)),
-    praise='Right: each class that occurs now adds up to a weight of 1.',
+# %% ../../../nbs/support/exercises/nll.ipynb #d6911caf
+exercises['4.3'] = Exercise(
+    right=lambda loss: math.exp(-loss),
+    cases=((math.log(2),), (1.5653,), (.05,)),
+    praise='Right: the probability whose minus log is the mean loss, the geometric mean of those of the images.',
     mistakes=[
-        (lambda t, c: 1 / t.bincount(minlength=c),
-         'A class without items gets an infinite weight here. It should be 0.'),
-        (lambda t, c: t.bincount(minlength=c).float(),
-         'These are the numbers of items, so the frequent classes would count even more.'),
-        (lambda t, c: t.bincount(minlength=c) / len(t),
-         'These are shares of the items. A rare class needs a large weight.'),
-        (lambda t, c: 1 / t.bincount().clamp(min=1),
-         'Without minlength, bincount stops at the largest class in this batch.'),
-        (lambda t, c: 1 / t.bincount(minlength=c).clamp(min=1),
-         'A class without items gets the weight 1 here. It should be 0.')])
+        (lambda loss: math.exp(loss), 'This is above 1, and no probability is. The loss is *minus* the log.'),
+        (lambda loss: 1 - loss, 'That would undo 1 - p. This loss is minus the log of p.'),
+        (lambda loss: -math.log(loss), 'This takes the log once more. What undoes a logarithm?'),
+        (lambda loss: 2**-loss, 'The loss takes the natural logarithm, to base e, and this is for base 2.'),
+        (lambda loss: 1 / (1 + math.exp(loss)), 'This is the sigmoid of minus the loss. Undo the log alone.')])
