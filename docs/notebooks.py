@@ -52,7 +52,8 @@ def read_cell(cell):
 def stay_here(cell, site):
     "A text whose links to the published site lead to the pages of this build."
     text = ''.join(cell['source'])
-    text = re.sub(rf'\]\({site}/([\w/]+)\.html', r'](/\1.md', text).replace(f']({site})', '](/index.ipynb)')
+    text = text.replace(f']({site})', '](/index.ipynb)').replace(f'({site}/api.html', '(/api.md')
+    text = re.sub(rf'\]\({site}/([\w/]+)\.html', r'](/\1.ipynb', text)
     return cell | {'source': text}
 
 
