@@ -19,7 +19,7 @@ help:  ## List these targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
 
 lab: .venv/.ready  ## Open the course in JupyterLab (PORT=8888, ARGS='--no-browser')
-	$(BIN)/jupyter lab --port=$(PORT) $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) nbs/lessons/00_whole_game.ipynb
+	$(BIN)/jupyter lab --port=$(PORT) $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) --ServerApp.root_dir=nbs --LabApp.default_url=/lab/tree/lessons/00_whole_game.ipynb
 
 test: .venv/.ready  ## Check it, before each commit (ARGS='-k wheel' picks some)
 	$(PYTEST) $(ARGS)

@@ -61,7 +61,8 @@ def test_make_lab_serves_the_lessons(tmp_path):
         try: found = get_json(f'http://127.0.0.1:{port}/api/contents/lessons?token=lessons')
         except OSError as e: raise AssertionError((tmp_path/'log').read_text()) from e
         finally: os.killpg(lab.pid, signal.SIGKILL)
-    assert {'01_sigmoid_diff.ipynb', '09_mnist_3_vs_7.ipynb'} <= {item['name'] for item in found['content']}
+    assert {'00_whole_game.ipynb', '09_mnist_3_vs_7.ipynb'} <= {item['name'] for item in found['content']}
+    assert '/lab/tree/lessons/00_whole_game.ipynb' in (tmp_path/'log').read_text()
 
 
 def get_json(url, seconds=300):
