@@ -33,11 +33,9 @@ def arguments(obj, also_returns):
 
 def signature(obj):
     "The names of the arguments, and their defaults."
-    parameters = inspect.signature(obj).parameters.values()
-    names = [str(p.replace(annotation=p.empty)) for p in parameters if p.name != 'self']
-    first_by_name = next((k for k, p in enumerate(parameters) if p.kind is p.KEYWORD_ONLY), None)
-    if first_by_name is not None: names.insert(first_by_name, '*')
-    return f"({', '.join(names)})"
+    found = inspect.signature(obj)
+    named = [p.replace(annotation=p.empty) for p in found.parameters.values() if p.name != 'self']
+    return str(found.replace(parameters=named, return_annotation=found.empty))
 
 
 def entry(obj, name, level=4):
