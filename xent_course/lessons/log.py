@@ -9,7 +9,16 @@ __all__ = ['log_softmax', 'logsumexp']
 import torch
 from torch import Tensor
 from ..support.checks import check_dim
+from ..support.fast import fast_log_softmax
 from .softmax import row_max, upcast
+
+# %% ../../nbs/lessons/05_log.ipynb #abbae1d5
+@fast_log_softmax  # the same, in fewer steps through memory
+def log_shares(input, dim):
+    "The log of each number's share of the sum of exponentials along `dim`."
+    x = upcast(input)
+    x = x - row_max(x, dim)
+    return (x - torch.exp(x).sum(dim, keepdim=True).log()).to(input.dtype)
 
 # %% ../../nbs/lessons/05_log.ipynb #e4132e40
 def log_softmax(input:Tensor,                # Logits, any shape, a float dtype
@@ -19,9 +28,7 @@ def log_softmax(input:Tensor,                # Logits, any shape, a float dtype
                )->Tensor:                    # Log-probabilities, all ≤ 0; shape of `input`
     "The log of `softmax`, even where a probability rounds to 0; raises what `softmax` raises."
     if dtype: input = input.to(dtype)
-    dim, x = check_dim(input, dim), upcast(input)
-    x = x - row_max(x, dim)
-    return (x - torch.exp(x).sum(dim, keepdim=True).log()).to(input.dtype)
+    return log_shares(input, check_dim(input, dim))
 
 # %% ../../nbs/lessons/05_log.ipynb #5af23879
 def logsumexp(input:Tensor,                      # Logits, any shape, a float dtype
