@@ -1,24 +1,36 @@
-"What our cross_entropy costs next to torch's: time and peak memory over a grid of sizes, in turn, in one run."
+"""What our losses cost next to torch's, forward and backward, with each argument: time in pairs, and peak memory, over
+sizes, with one thread and with all. What misses its target is marked."""
 import argparse, re, subprocess, sys, time
-from pathlib import Path
 from statistics import median, quantiles
 
-import matplotlib
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from xent_course.lessons.cross_entropy import cross_entropy
+from xent_course import cross_entropy, log_softmax, nll_loss, softmax
+from xent_course.lessons.cross_entropy import any_loss
 from xent_course.support.measure import peak_bytes
 
-ROWS, CLASSES = (64, 256, 1024, 8192), (2, 10, 1000, 32000)
-TARGET, LARGE = 1.1, 100_000  # at most this multiple of torch's, in every cell with so many scores
-RATIOS = {'forward': ('time, forward', 'v', '#56B4E9'), 'both': ('time, forward and backward', 'o', '#0072B2'),
-          'memory': ('memory', 's', '#E69F00')}
+SIZES = (64, 10), (256, 1000), (4096, 1000), (1024, 32000)
+LOSSES = {'cross_entropy': (cross_entropy, F.cross_entropy), 'nll_loss': (nll_loss, F.nll_loss),
+          'log_softmax': (log_softmax, F.log_softmax), 'softmax': (softmax, F.softmax)}
+# What to call, and with what: class indices or probabilities, class weights, label smoothing, half precision
+CASES = [('cross_entropy', *options) for options in
+         ((), ('smoothing',), ('weight',), ('weight', 'smoothing'), ('probabilities',), ('probabilities', 'smoothing'),
+          ('probabilities', 'weight', 'smoothing'), ('bfloat16',), ('bfloat16', 'smoothing'),
+          ('bfloat16', 'weight'), ('bfloat16', 'probabilities'), ('float16',))]
+CASES += [('nll_loss',), ('nll_loss', 'weight'), ('log_softmax',), ('softmax',)]
+MEMORY = 1.1
 HEADER = """
-                 ours / torch's: median of pairs [quartiles]           torch's own
- rows classes             forward     forward+backward  memory   forward+backward    peak memory"""
+                                                           time, ours / torch's: median              torch's own
+call                                            n×c        of pairs [quartiles]    target   memory   time        peak"""
+
+
+def target(name, scores):
+    "At most this multiple of torch's time for so many logits; None where nothing is promised."
+    others = {'softmax': 2., 'log_softmax': 1.5, 'nll_loss': 1.5}
+    if scores >= 1e5: return others.get(name, 1. if scores >= 1e6 else 1.2)
+    return None if name in others else 3.
 
 
 def seconds(run):
@@ -39,45 +51,45 @@ def time_ratio(ours, theirs, budget, least=7):
     return quantiles((ratio for ratio, _ in pairs), n=4), median(s for _, s in pairs)
 
 
-def batch(n, c):
-    "Random scores, shape (n, c), and targets, shape (n,)."
+def calls(case, n, c):
+    "Forward and backward, ours and torch's, for one case: two functions without arguments."
+    name, *options = case
     torch.manual_seed(0)
-    return torch.randn(n, c, requires_grad=True), torch.randint(c, (n,))
+    dtype = next((getattr(torch, o) for o in options if o in ('bfloat16', 'float16')), torch.float32)
+    x = torch.randn(n, c).to(dtype).requires_grad_()
+    if name in ('softmax', 'log_softmax'): return both_ways(name, x, torch.randn(n, c).to(dtype), 1)
+    goal = torch.randn(n, c).softmax(1).to(dtype) if 'probabilities' in options else torch.randint(c, (n,))
+    settings = {}
+    if 'weight' in options: settings['weight'] = torch.rand(c).to(dtype) + .5
+    if 'smoothing' in options: settings['label_smoothing'] = .1
+    return both_ways(name, x, None, goal, **settings)
 
 
-def measure(n, c, budget):
-    "One cell of the grid."
-    (x, t), losses = batch(n, c), (cross_entropy, F.cross_entropy)
-    forward = [torch.no_grad()(lambda loss=loss: loss(x, t)) for loss in losses]
-    forward_backward = [lambda loss=loss: torch.autograd.grad(loss(x, t), x) for loss in losses]
-    fwd, _ = time_ratio(*forward, budget)
-    both, torch_seconds = time_ratio(*forward_backward, budget)
-    memory = [peak_bytes(run) for run in forward_backward]
-    return dict(n=n, c=c, forward=fwd[1], both=both[1], spread=dict(forward=fwd[::2], both=both[::2]),
-                torch_ms=torch_seconds * 1e3, memory=memory[0] / memory[1], torch_mb=memory[1] / 2**20)
+def both_ways(name, x, grad, *args, **settings):
+    return [lambda f=f: torch.autograd.grad(f(x, *args, **settings), x, grad) for f in LOSSES[name]]
 
 
-def is_large(cell): return cell['n'] * cell['c'] >= LARGE
+def measure(case, n, c, budget):
+    "One row of the table."
+    ours, theirs = calls(case, n, c)
+    (low, ratio, high), torch_seconds = time_ratio(ours, theirs, budget)
+    ours_bytes, torch_bytes = peak_bytes(ours), peak_bytes(theirs)
+    goal = target(case[0], n * c)
+    late, large = goal is not None and ratio > goal, n * c >= 1e5 and ours_bytes > MEMORY * torch_bytes
+    row = (f"{', '.join(case):47} {n}×{c}".ljust(59) + f"{ratio:5.2f} [{low:.2f}, {high:.2f}]".ljust(24)
+           + (f'{goal:.1f}' if goal else '').rjust(6) + f'{ours_bytes / torch_bytes:9.2f} '
+           f'{torch_seconds * 1e3:10.3f} ms {torch_bytes / 2**20:8.2f} MB'
+           + '   MISSED: time' * late + '   MISSED: memory' * large)
+    return dict(row=row, late=late, large=large, ratio=ratio, promised=goal is not None)
 
 
-def draw(cells, path):
-    "The ratios as dots over the sizes, with the target as a line."
-    start, end = next(i for i, cell in enumerate(cells) if is_large(cell)) - .5, len(cells) - .5
-    with matplotlib.rc_context({'font.size': 11, 'axes.spines.top': False, 'axes.spines.right': False}):
-        fig = Figure(figsize=(9, 4.5), layout='constrained')
-        ax = fig.subplots()
-        for key, (label, marker, colour) in RATIOS.items():
-            ratios = [cell[key] for cell in cells]
-            ax.plot(ratios, marker, label=label, color=colour, markeredgecolor='black', markersize=8)
-        ax.axhline(1, color='black', lw=1)
-        ax.axvspan(start, end, color='#E8E8E8', zorder=0)
-        ax.hlines(TARGET, -.5, end, color='#D55E00', linestyle='--', label=f'target, {TARGET} (grey: where it applies)')
-        ax.set(yscale='log', ylabel="ours / torch's", xlabel='rows × classes',
-               title=f'Forward and backward, our cross_entropy against torch {torch.__version__}')
-        ax.set_yticks([.1, .2, .5, 1, 2, 5], ['0.1', '0.2', '0.5', '1', '2', '5'])
-        ax.set_xticks(range(len(cells)), [f"{cell['n']}×{cell['c']}" for cell in cells], rotation=45, ha='right')
-        ax.legend(frameon=False)
-        fig.savefig(path, dpi=110)
+def share_of_checks(n, c, budget):
+    "What part of one call of cross_entropy, forward and backward, is spent on checking its arguments."
+    torch.manual_seed(0)
+    x, t = torch.randn(n, c, requires_grad=True), torch.randint(c, (n,))
+    checked = lambda: torch.autograd.grad(cross_entropy(x, t), x)
+    unchecked = lambda: torch.autograd.grad(any_loss(x, t, None, -100, 'mean', 0.), x)
+    return 1 - time_ratio(unchecked, checked, budget)[0][1]
 
 
 def import_milliseconds():
@@ -88,33 +100,36 @@ def import_milliseconds():
     return sum(int(us) for us in re.findall(r'import time: +(\d+) \| +\d+ \| +xent_course', log)) / 1e3
 
 
+def size(text):
+    "(64, 10) of '64x10'."
+    n, c = map(int, text.split('x'))
+    return n, c
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--budget', type=float, default=1.5,
-                        help='seconds for each kind of measurement of a cell (default 1.5)')
-    parser.add_argument('--rows', type=int, nargs='+', default=ROWS, help='how many rows to try')
-    parser.add_argument('--classes', type=int, nargs='+', default=CLASSES, help='how many classes to try')
-    parser.add_argument('--picture', type=Path, default=Path('bench.png'), help='where to draw it (default bench.png)')
+    parser.add_argument('--budget', type=float, default=1., help='seconds for each row of the table (default 1)')
+    parser.add_argument('--sizes', type=size, nargs='+', default=SIZES, help='rows and classes, as 64x10')
+    parser.add_argument('--threads', type=int, nargs='+', default=sorted({1, torch.get_num_threads()}),
+                        help='with how many threads (default 1 and all)')
     args = parser.parse_args()
-    sizes = sorted(((n, c) for n in args.rows for c in args.classes), key=lambda size: size[0] * size[1])
-    cells = [measure(n, c, args.budget) for n, c in tqdm(sizes, unit='cell')]
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}, "
-          f"float32, mean over random scores\n{HEADER}")
-    for cell in cells:
-        ratios = {key: f"{cell[key]:.2f} [{low:.2f}, {high:.2f}]" for key, (low, high) in cell['spread'].items()}
-        print(f"{cell['n']:5} {cell['c']:7} {ratios['forward']:>19} {ratios['both']:>20} {cell['memory']:7.2f} "
-              f"{cell['torch_ms']:15.3f} ms {cell['torch_mb']:11.2f} MB")
-    large = [cell for cell in cells if is_large(cell)]
-    for name, some in ('all', cells), (f'rows × classes ≥ {LARGE:,}', large):
-        if not some: continue
-        columns = {key: [cell[key] for cell in some] for key in RATIOS}
-        said = (f"{key} median {median(v):.2f}, largest {max(v):.2f}" for key, v in columns.items())
-        print(f"\n{name}: {', '.join(said)}")
-    missed = [f"{cell['n']}×{cell['c']}" for cell in large if max(cell['both'], cell['memory']) > TARGET]
-    verdict = 'missed at ' + ', '.join(missed) if missed else 'met' if large else 'not measured'
-    print(f"target, forward+backward at most {TARGET} times torch's time and memory there: {verdict}")
+    found = {threads: [] for threads in args.threads}
+    for threads in tqdm(args.threads, unit='thread'):
+        torch.set_num_threads(threads)
+        print(f"torch {torch.__version__}, {threads} threads, {torch.backends.cpu.get_cpu_capability()}, "
+              f"mean over random logits, forward and backward\n{HEADER}")
+        for n, c in args.sizes:
+            for case in CASES:
+                found[threads].append(measure(case, n, c, args.budget))
+                print(found[threads][-1]['row'], flush=True)
+        n, c = args.sizes[0]
+        share = share_of_checks(n, c, args.budget)
+        print(f"\nof our cross_entropy at {n}×{c}, {share:.0%} is checking the arguments\n")
+    for threads, rows in found.items():
+        promised = [row for row in rows if row['promised']]
+        late, large = sum(row['late'] for row in rows), sum(row['large'] for row in rows)
+        print(f"{threads} threads: {late} of {len(promised)} times and {large} peaks of memory miss their targets")
     print(f"\nimporting the losses takes {import_milliseconds():.1f} ms beyond torch")
-    if large: draw(cells, args.picture)
 
 
 if __name__ == '__main__': main()
