@@ -86,13 +86,14 @@ def test_autocast_mixes_dtypes(device, reduction):
 
 
 def test_all_ignored(device):
-    "As in PyTorch: the loss is nan, and the gradients are 0, so as not to spoil those of other batches added to them."
+    """As in PyTorch: the loss is nan. Where nothing counts, the gradients are 0, so as not to spoil those of other
+    batches; where all has a weight of 0, they are nan."""
     x, w, target, weight = case(device, torch.float32)
     all_but_3 = torch.ones_like(weight).index_fill(0, torch.tensor([3], device=device), 0.)
     for t, kw in (torch.full_like(target, -100), {}), (torch.full_like(target, 3), dict(weight=all_but_3)):
-        loss = linear_cross_entropy(x, w, t, **kw)
-        assert loss.isnan() and F.cross_entropy(x @ w.T, t, **kw).isnan()
-        assert all((g == 0).all() for g in torch.autograd.grad(loss, (x, w)))
+        pair = linear_cross_entropy(x, w, t, **kw), F.cross_entropy(x @ w.T, t, **kw)
+        assert pair[0].isnan() and pair[1].isnan()
+        assert_close(*(torch.autograd.grad(loss, (x, w)) for loss in pair), equal_nan=True)
 
 
 def test_only_what_is_wanted(device):
@@ -111,10 +112,13 @@ def test_only_what_is_wanted(device):
 
 def test_gradcheck(device):
     x, w, target, weight = case(device, torch.float64, n=13, d=4, c=11)
-    smoothed = lambda x, w: linear_cross_entropy(x, w, target, weight, label_smoothing=.2, chunk_size=4)
-    assert torch.autograd.gradcheck(smoothed, (x, w))
-    with pytest.raises(RuntimeError, match='for second derivatives use cross_entropy'):
-        torch.autograd.grad(linear_cross_entropy(x, w, target), x, create_graph=True)
+    bias = torch.randn(11, dtype=torch.float64, device=device, requires_grad=True)
+    for reduction in 'mean', 'none':
+        def smoothed(x, w, b):
+            return linear_cross_entropy(x, w, target, linear_bias=b, weight=weight, label_smoothing=.2, chunk_size=4,
+                                        reduction=reduction)
+        assert torch.autograd.gradcheck(smoothed, (x, w, bias), check_forward_ad=True)
+        assert torch.autograd.gradgradcheck(smoothed, (x, w, bias))
 
 
 def test_streaming(device):

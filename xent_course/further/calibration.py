@@ -8,19 +8,21 @@ __all__ = ['reliability', 'best_temperature']
 # %% ../../nbs/further/05_calibration.ipynb #b3f4538f
 import torch
 from torch import Tensor
+from ..support.checks import check_edges, check_labels
 from ..lessons.cross_entropy import cross_entropy
-from ..lessons.softmax import softmax
+from ..lessons.softmax import softmax, upcast
 
 # %% ../../nbs/further/05_calibration.ipynb #b4114696
 def reliability(logits:Tensor, # Logits, shape (n, c), a float dtype
                 target:Tensor, # Class indices, shape (n,), int64
                 edges:tuple=(.7, .85, .95, .99, .999), # Where one group of probabilities ends
-               )->Tensor:      # A row for each group with answers: mean probability, share right, count
-    """How sure the answers are and how often right; raises what `softmax` raises.
+               )->Tensor:      # A row a group with answers: mean probability, share right, count; float32, float64
+    """How sure the answers are and how often right; raises TypeError, ValueError or IndexError on bad input.
 
     A. Niculescu-Mizil, R. Caruana, "Predicting good probabilities with supervised learning",
     ICML 2005."""
-    p, guess = softmax(logits, 1).max(1)
+    check_labels(logits, target); check_edges(edges)
+    p, guess = softmax(upcast(logits), 1).max(1)
     group, right = torch.bucketize(p, p.new_tensor(edges), right=True), (guess == target).to(p)
     members = [group == k for k in group.unique()]
     return torch.stack([torch.stack([p[g].mean(), right[g].mean(), g.sum()]) for g in members])
@@ -29,8 +31,9 @@ def reliability(logits:Tensor, # Logits, shape (n, c), a float dtype
 def best_temperature(logits:Tensor, # Logits, shape (n, c), a float dtype
                      target:Tensor, # Class indices, shape (n,), int64
                     )->float:       # Divide logits by this: from .1 to 10
-    """The temperature with the smallest cross-entropy; raises what `cross_entropy` raises.
+    """The temperature with the smallest cross-entropy; raises TypeError, ValueError or IndexError on bad input.
 
     C. Guo et al., "On calibration of modern neural networks", ICML 2017."""
-    temperatures = torch.logspace(-1, 1, 201).tolist()
+    check_labels(logits, target)
+    temperatures, logits = torch.logspace(-1, 1, 201).tolist(), upcast(logits)
     return min(temperatures, key=lambda t: cross_entropy(logits / t, target).item())

@@ -6,9 +6,9 @@
 __all__ = ['mcnemar']
 
 # %% ../../nbs/further/06_comparison.ipynb #fe16aaac
-import torch
+import math
 from torch import Tensor
-from torch.distributions import Binomial
+from ..support.checks import check_wrong
 
 # %% ../../nbs/further/06_comparison.ipynb #0f27010b
 def mcnemar(wrong_a:Tensor, # Which images A reads wrongly, shape (n,), bool
@@ -16,13 +16,10 @@ def mcnemar(wrong_a:Tensor, # Which images A reads wrongly, shape (n,), bool
            )->float:        # How often equally good networks would differ at least so unevenly
     """The exact two-sided test for two classifiers on the same images.
 
-    Raises ValueError unless both are bool and of the same shape (n,).
+    Raises TypeError or ValueError unless both are bool, of the same shape (n,).
     Q. McNemar, "Note on the sampling error of the difference between correlated proportions or
     percentages", Psychometrika 12 (1947)."""
-    if not wrong_a.dtype == wrong_b.dtype == torch.bool or wrong_a.shape != wrong_b.shape:
-        raise ValueError("wrong_a and wrong_b must be bool and of the same shape, got "
-                         f"{wrong_a.dtype} {tuple(wrong_a.shape)}, {wrong_b.dtype} {tuple(wrong_b.shape)}")
+    check_wrong(wrong_a, wrong_b)
     only_a, only_b = (wrong_a & ~wrong_b).sum().item(), (wrong_b & ~wrong_a).sum().item()
-    fewer = torch.arange(min(only_a, only_b) + 1, dtype=torch.float64)
-    coins = Binomial(only_a + only_b, torch.tensor(.5, dtype=torch.float64))
-    return min(1., 2 * coins.log_prob(fewer).exp().sum().item())
+    n, fewer = only_a + only_b, range(min(only_a, only_b) + 1)
+    return min(1., 2 * sum(math.comb(n, k) for k in fewer) / 2**n)

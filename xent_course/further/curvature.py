@@ -8,9 +8,9 @@ __all__ = ['cross_entropy_hessian', 'z_loss']
 # %% ../../nbs/further/07_curvature.ipynb #3c1a6e8e
 import torch
 from torch import Tensor
-from ..support.checks import check_float
+from ..support.checks import check_float, check_number, check_table, class_axis, loss_dtype
 from ..lessons.log import logsumexp
-from ..lessons.softmax import softmax
+from ..lessons.softmax import softmax, upcast
 
 # %% ../../nbs/further/07_curvature.ipynb #2a04f870
 def cross_entropy_hessian(input:Tensor, # Logits, shape (n, c), a float dtype
@@ -18,19 +18,17 @@ def cross_entropy_hessian(input:Tensor, # Logits, shape (n, c), a float dtype
     """diag(p) − p pᵀ for each row; raises TypeError or ValueError unless `input` is a table of logits.
 
     C. M. Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.4."""
-    check_float(input, 'input')
-    if input.ndim != 2:
-        raise ValueError(f"input must have shape (n, c), got {tuple(input.shape)}: "
-                         "flatten further axes into n")
-    p = softmax(input)
-    return torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+    check_table(input, 'input')
+    p = softmax(upcast(input))
+    return (torch.diag_embed(p) - p[:, :, None] * p[:, None, :]).to(input.dtype)
 
 # %% ../../nbs/further/07_curvature.ipynb #3a934455
-def z_loss(input:Tensor,     # Logits, classes on axis 1, a float dtype
+def z_loss(input:Tensor,     # Logits, classes on axis 1, or (c,), a float dtype
            factor:float=1e-4,# How hard it pulls
           )->Tensor:         # To be added to cross-entropy: a number
-    """The mean square of the logsumexp, times `factor`; raises TypeError unless `input` holds floats.
+    """The mean square of the logsumexp, times `factor`; raises TypeError or ValueError on bad input.
 
     A. Chowdhery et al., "PaLM: scaling language modeling with pathways", JMLR 24 (2023)."""
-    check_float(input, 'input')
-    return factor * logsumexp(input, 1).square().mean()
+    check_float(input, 'input'); check_number(factor, 'factor', least=0)
+    squares = logsumexp(upcast(input), class_axis(input)).square()
+    return (factor * squares.mean()).to(loss_dtype(input))

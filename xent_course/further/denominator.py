@@ -6,9 +6,8 @@
 __all__ = ['denominator']
 
 # %% ../../nbs/further/14_denominator.ipynb #0bf52a1a
-import torch
 from torch import Tensor
-from ..support.checks import check_float
+from ..support.checks import can_look, check_device, check_float, check_int, check_tokens
 from ..lessons.nll import target_weights
 
 # %% ../../nbs/further/14_denominator.ipynb #0d881ba2
@@ -19,20 +18,22 @@ def denominator(target:Tensor,           # Class indices, any shape, int64
                )->Tensor:                # What 'mean' divides by, a scalar: int64 without weights
     """How much the items count together: the denominator of the mean loss.
 
-    Raises TypeError on bad input, and IndexError for a class without a weight."""
+    Raises TypeError or ValueError on bad input, and IndexError for a class without a weight."""
     check_counted(target, weight, ignore_index)
     *_, weights = target_weights(target, weight, ignore_index)  # lesson 04's: what each item counts
     return weights.sum()
 
 # %% ../../nbs/further/14_denominator.ipynb #85acd052
 def check_counted(target, weight, ignore_index):
-    "TypeError or IndexError unless `target` holds class indices, and each that counts has a weight, if there are any."
-    if not isinstance(target, Tensor) or target.dtype != torch.int64:
-        got = target.dtype if isinstance(target, Tensor) else type(target).__name__
-        raise TypeError(f"target must hold class indices, int64, got {got}: "
-                        "targets that are probabilities are divided by how many there are")
+    "TypeError, ValueError or IndexError unless `target` holds class indices, each with a weight, if there are any."
+    check_tokens(target, 'target', 'class indices (probabilities are divided by how many there are)')
+    check_int(ignore_index, 'ignore_index', meaning='the class index to skip, -100 by default')
     if weight is None: return
     check_float(weight, 'weight')
+    check_device(weight, 'weight', target, 'target')
+    if weight.ndim != 1:
+        raise ValueError(f"weight must have shape (c,), one number for each class, got {tuple(weight.shape)}")
+    if not can_look(target): return
     bad = target[(target != ignore_index) & ((target < 0) | (target >= len(weight)))]
     if len(bad):
         raise IndexError(f"target holds {bad[0].item()}, but there are {len(weight)} weights, "

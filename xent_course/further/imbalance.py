@@ -8,23 +8,23 @@ __all__ = ['log_prior', 'class_weights', 'focal_loss']
 # %% ../../nbs/further/09_imbalance.ipynb #8d148226
 import torch
 from torch import Tensor
-from ..support.checks import check_loss
+from ..support.checks import check_counts, check_loss, check_number, loss_dtype
 from ..lessons.cross_entropy import cross_entropy
-from ..lessons.nll import reduce_losses
+from ..lessons.nll import reduce_losses, target_weights
+from ..lessons.softmax import upcast
 
 # %% ../../nbs/further/09_imbalance.ipynb #e369c5b0
 def log_prior(counts:Tensor, # How many items each class has, shape (c,), all above 0
              )->Tensor:      # The log of each class's share, shape (c,), float32
-    "What the logits hold of the classes' frequencies; raises ValueError for a class without items."
-    if (counts <= 0).any():
-        raise ValueError(f"counts must be above 0 for every class, got {counts.tolist()}: "
-                         "the log of a share of 0 is infinite")
-    return (counts / counts.sum()).float().log()
+    "What the logits hold of the classes' frequencies; raises TypeError, or ValueError for a class without items."
+    check_counts(counts)
+    counts = counts.double()
+    return (counts / counts.sum()).log().float()
 
 # %% ../../nbs/further/09_imbalance.ipynb #67bc8cbd
 def class_weights(counts:Tensor, # How many items each class has, shape (c,), all above 0
                  )->Tensor:      # One over the count, scaled to a mean of 1; shape (c,), float32
-    "The usual weights against imbalance; raises ValueError for a class without items."
+    "The usual weights against imbalance; raises what `log_prior` raises."
     weights = (-log_prior(counts)).exp()
     return weights / weights.mean()
 
@@ -33,13 +33,15 @@ def focal_loss(input:Tensor,            # Logits, classes on axis 1, a float dty
                weight:Tensor|None=None, # A factor for each class, shape (c,)
                *,
                gamma:float=2.,          # 0 is cross-entropy; larger: what is known counts less
-               reduction:str='mean',    # 'none', 'mean' (over the items) or 'sum'
+               ignore_index:int=-100,   # The class index that means "no label"
+               reduction:str='mean',    # 'none', 'mean' (over the items with a label) or 'sum'
               )->Tensor:                # A number, or with 'none' the shape of `target`
-    """Cross-entropy times (1 − p)^gamma; raises TypeError or ValueError unless the arguments fit.
+    """Cross-entropy times (1 − p)^gamma; raises TypeError, ValueError or IndexError on bad input.
 
     T.-Y. Lin et al., "Focal loss for dense object detection", ICCV 2017."""
-    check_loss(input, target, weight, reduction=reduction)
-    losses = cross_entropy(input, target, reduction='none')
-    losses = (1 - torch.exp(-losses))**gamma * losses
-    if weight is not None: losses = weight[target] * losses
-    return reduce_losses(losses, reduction, losses.numel())
+    check_loss(input, target, weight, ignore_index, reduction); check_number(gamma, 'gamma', least=0)
+    kept, _, w = target_weights(target, weight, ignore_index)
+    losses = cross_entropy(upcast(input), target, ignore_index=ignore_index, reduction='none')
+    missing = (-torch.expm1(-losses)).clamp(min=torch.finfo(losses.dtype).tiny)  # 1 − p; 0**gamma may have no slope
+    losses = w * missing**gamma * losses
+    return reduce_losses(losses, reduction, kept.sum()).to(loss_dtype(input))

@@ -8,28 +8,29 @@ __all__ = ['entropy', 'kl_divergence']
 # %% ../../nbs/further/04_information.ipynb #928c163c
 import torch
 from torch import Tensor
-from ..support.checks import check_float
+from ..support.checks import check_alike, check_distribution
+from ..lessons.softmax import upcast
 
 # %% ../../nbs/further/04_information.ipynb #9408d3f4
 def entropy(probs:Tensor, # Probabilities, any shape, a float dtype, sum 1 along `dim`
             dim:int=-1,   # The class axis
            )->Tensor:     # Entropy in nats, shape of `probs` without `dim`
-    """The mean surprisal of each distribution; raises TypeError unless `probs` holds floats.
+    """The mean surprisal of each distribution; raises TypeError, ValueError or IndexError on bad input.
 
     C. E. Shannon, "A mathematical theory of communication", Bell Syst. Tech. J. 27 (1948)."""
-    check_float(probs, 'probs')
-    return torch.special.entr(probs).sum(dim)
+    check_distribution(probs, 'probs', dim)
+    return torch.special.entr(upcast(probs)).sum(dim).to(probs.dtype)
 
 # %% ../../nbs/further/04_information.ipynb #d342053a
 def kl_divergence(target:Tensor, # The true probabilities q, any shape, a float dtype
                   probs:Tensor,  # What is claimed, p, of the same shape
                   dim:int=-1,    # The class axis
                  )->Tensor:      # In nats, 0 or more, shape of `target` without `dim`
-    """What a distribution costs beyond its entropy; raises TypeError or ValueError unless both fit.
+    """What a distribution costs beyond its entropy; raises TypeError, ValueError or IndexError on bad input.
 
     S. Kullback, R. A. Leibler, "On information and sufficiency", Ann. Math. Statistics 22 (1951)."""
-    check_float(target, 'target'); check_float(probs, 'probs')
-    if target.shape != probs.shape:
-        raise ValueError("target and probs must have the same shape, got "
-                         f"{tuple(target.shape)} and {tuple(probs.shape)}: give a distribution for each")
-    return (torch.xlogy(target, target) - torch.xlogy(target, probs)).sum(dim)
+    check_alike(target, probs, 'target', 'probs')
+    for p, name in (target, 'target'), (probs, 'probs'): check_distribution(p, name, dim)
+    q, p = upcast(target), upcast(probs)
+    p = p.masked_fill(q == 0, 1.)  # where the target has nothing, any claim is free, and has no gradient
+    return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(dim).to(target.dtype)

@@ -9,7 +9,9 @@ __all__ = ['course_text', 'next_tokens', 'total_loss', 'perplexity']
 import math
 from importlib.resources import files
 from torch import Tensor
+from ..support.checks import check_float, check_loss, check_tokens, check_totals
 from ..lessons.cross_entropy import cross_entropy
+from ..lessons.softmax import upcast
 
 # %% ../../nbs/further/13_language.ipynb #70cb1b42
 def course_text()->str: # 52,574 characters, without formulas, code and links
@@ -19,7 +21,8 @@ def course_text()->str: # 52,574 characters, without formulas, code and links
 # %% ../../nbs/further/13_language.ipynb #85a946b5
 def next_tokens(tokens:Tensor, # Token ids, shape (n, length), int64
                )->tuple:       # Inputs and their targets, both of shape (n, length - 1)
-    "For each token the one after it; raises ValueError unless there are two or more in each row."
+    "For each token the one after it; raises TypeError, or ValueError unless each row has two or more."
+    check_tokens(tokens, 'tokens', 'token ids')
     if tokens.ndim != 2 or tokens.shape[1] < 2:
         raise ValueError("tokens must have shape (n, length) with at least 2 in each row, got "
                          f"{tuple(tokens.shape)}: a target comes after its input")
@@ -30,14 +33,17 @@ def total_loss(logits:Tensor,         # Shape (n, length, c), a float dtype
                target:Tensor,         # Token ids, shape (n, length), int64
                *,
                ignore_index:int=-100, # The target that doesn't count
-              )->tuple[Tensor, int]:  # The sum of the losses, and the number of tokens that count
-    "What to add up over batches and divide once; raises TypeError or ValueError unless both fit."
-    logits, count = logits.movedim(-1, 1), (target != ignore_index).sum()
-    return cross_entropy(logits, target, ignore_index=ignore_index, reduction='sum'), int(count)
+              )->tuple[Tensor, int]:  # Sum of the losses, float32 or float64, and number of tokens that count
+    "What to add up over batches and divide once; raises TypeError, ValueError or IndexError on bad input."
+    check_float(logits, 'logits')
+    logits = upcast(logits if logits.ndim < 2 else logits.movedim(-1, 1))  # a sum in half precision loses its digits
+    check_loss(logits, target, ignore_index=ignore_index)
+    total = cross_entropy(logits, target, ignore_index=ignore_index, reduction='sum')
+    return total, int((target != ignore_index).sum())
 
 def perplexity(totals:list, # Of each batch: the sum of the losses, and the number of tokens
               )->float:     # e to the mean loss of all tokens
-    "As unsure as among so many equally likely tokens; raises ValueError if there is no token."
-    tokens = sum(n for _, n in totals)
-    if not tokens: raise ValueError("totals holds no tokens: the mean of no losses is not a number")
-    return math.exp(sum(float(total) for total, _ in totals) / tokens)
+    "As unsure as among so many equally likely tokens; raises TypeError, or ValueError if there is no token."
+    totals = check_totals(totals)
+    mean = sum(float(total) for total, _ in totals) / sum(int(n) for _, n in totals)
+    return math.inf if mean > 700 else math.exp(mean)

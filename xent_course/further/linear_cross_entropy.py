@@ -7,31 +7,49 @@ __all__ = ['streaming_logsumexp', 'linear_cross_entropy']
 
 # %% ../../nbs/further/15_linear_cross_entropy.ipynb #f5146abb
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
-from ..support.checks import check_float, check_range, check_settings, check_target, check_weight, loss_dtype
+from ..support.checks import (can_look, check_device, check_float, check_int, check_loss, check_range,
+                                        check_weight, loss_dtype)
+from ..support.fast import many_at_once
 from ..lessons.cross_entropy import cross_entropy
 from ..lessons.softmax import upcast
 
 # %% ../../nbs/further/15_linear_cross_entropy.ipynb #01b75033
 def streaming_logsumexp(pieces,   # Tensors of shape (n, any), some classes' logits, a float dtype
                        )->Tensor: # The logsumexp of all classes, shape (n,), dtype of the pieces
-    """Logsumexp with one piece in memory at a time; raises ValueError if there are no pieces.
+    """Logsumexp with one piece in memory at a time; raises TypeError or ValueError on bad input.
 
     M. Milakov, N. Gimelshein, "Online normalizer calculation for softmax", 2018."""
     top = total = None
     for piece in pieces:
-        largest = upcast(piece.amax(1))
+        check_piece(piece, top)
+        dtype, piece = piece.dtype, upcast(piece)
+        largest = piece.detach().amax(1)
         new = largest if top is None else torch.maximum(top, largest)
         base = new.masked_fill(new.isinf(), 0.)       # inf - inf is no number
         part = torch.exp(piece - base[:, None]).sum(1)
         total = part if top is None else total * torch.exp(top - base) + part
         top = new
     if top is None: raise ValueError("pieces is empty: give the logits of some classes at least")
-    return (top.masked_fill(top.isinf(), 0.) + total.log()).to(piece.dtype)
+    return (top.masked_fill(top.isinf(), 0.) + total.log()).to(dtype)
+
+# %% ../../nbs/further/15_linear_cross_entropy.ipynb #abbef76a
+def check_piece(piece, top):
+    "TypeError or ValueError unless a piece has some columns, and as many rows as those before, of which `top` is left."
+    check_float(piece, 'each of pieces')
+    if piece.ndim != 2 or not piece.shape[1]:
+        raise ValueError("each of pieces must have shape (n, k), the logits of at least one class, "
+                         f"got {tuple(piece.shape)}: cut logits of shape (n, c) with logits.split(k, dim=1)")
+    if top is None: return
+    if len(piece) != len(top) or upcast(piece).dtype != top.dtype or piece.device != top.device:
+        raise ValueError(f"each of pieces must have the rows, the dtype and the device of the first, {len(top)}, "
+                         f"{top.dtype} and {top.device}, got {len(piece)}, {piece.dtype} and {piece.device}")
 
 # %% ../../nbs/further/15_linear_cross_entropy.ipynb #3a8ff146
-def loss_and_gradients(input, linear_weight, target, weight, ignore_index, smoothing, chunk_size, wanted):
+def loss_and_gradients(input, linear_weight, bias, target, weight, ignore_index, smoothing, chunk_size, wanted):
     "The sum of all losses, what to divide it by, and the gradients that are `wanted`, a few rows at a time."
     kept = (target != ignore_index).nonzero().flatten()
     w = upcast(torch.ones_like(linear_weight[:, 0]) if weight is None else weight)
@@ -39,10 +57,12 @@ def loss_and_gradients(input, linear_weight, target, weight, ignore_index, smoot
     total = w.new_zeros(())
     grad_input = torch.zeros_like(input) if wanted[0] else None
     grad_weight = torch.zeros_like(linear_weight, dtype=w.dtype) if wanted[1] else None
+    grad_bias = torch.zeros_like(w) if wanted[2] else None
     buffer = input.new_empty(min(chunk_size, len(kept)), len(w))
     for i in kept.split(chunk_size):
         x, t = input[i], target[i][:, None]
-        s = upcast(torch.mm(x, linear_weight.T, out=buffer[:len(i)]))
+        s = torch.mm(x, linear_weight.T, out=buffer[:len(i)])
+        s = upcast(s if bias is None else s.add_(bias))
         own = (1 - smoothing) * w[t]
         mass = own + spread.sum()                                # 1, if there are no class weights
         total += (mass * s.amax(1, keepdim=True) - own * s.gather(1, t)).sum()
@@ -55,65 +75,88 @@ def loss_and_gradients(input, linear_weight, target, weight, ignore_index, smoot
         g = s.to(input.dtype)
         if wanted[0]: grad_input[i] = g @ linear_weight
         if wanted[1]: grad_weight.addmm_(s.T, x) if g is s else grad_weight.add_(g.T @ x)
+        if wanted[2]: grad_bias += s.sum(0)
         del s, g                                                 # in half precision they are copies
-    return total, w[target[kept]].sum(), (grad_input, grad_weight)
+    return total, w[target[kept]].sum(), (grad_input, grad_weight, grad_bias), len(kept)
 
 # %% ../../nbs/further/15_linear_cross_entropy.ipynb #03be9001
 class _LinearLoss(torch.autograd.Function):
     "The sum or mean of all losses; the gradients are computed on the way forward, and given away in backward."
     @staticmethod
-    def forward(ctx, input, linear_weight, target, weight, reduction, *settings):
-        ctx.save_for_backward(input, linear_weight, target, weight)
-        ctx.settings = settings
-        total, count, ctx.gradients = loss_and_gradients(input, linear_weight, target, weight, *settings)
+    def forward(ctx, input, linear_weight, bias, target, weight, reduction, *settings):
+        tensors = input, linear_weight, bias, target, weight
+        ctx.save_for_backward(*tensors)
+        ctx.settings, ctx.reduction = settings, reduction
+        total, count, ctx.gradients, items = loss_and_gradients(*tensors, *settings)
         if reduction == 'sum': count = torch.ones_like(total)
-        ctx.scale = torch.where(count == 0, 0., 1 / count)       # all ignored: a loss of nan, and no gradient
+        ctx.scale = 1 / count if items else torch.zeros_like(total)  # all ignored: a loss of nan, and no gradient
         return total / count
 
     @staticmethod
     def backward(ctx, grad):
-        if torch.is_grad_enabled():
-            raise RuntimeError("linear_cross_entropy keeps no graph of its gradient: for second derivatives "
-                               "use cross_entropy(input @ linear_weight.T, target)")
+        if torch.is_grad_enabled(): return *second_derivatives(ctx, grad), *[None] * 7
         gradients = ctx.gradients or loss_and_gradients(*ctx.saved_tensors, *ctx.settings)[2]
         ctx.gradients = None                                     # asked again (retain_graph=True): computed again
         dtype = ctx.saved_tensors[0].dtype
         return *(None if g is None else g.mul_(grad * ctx.scale).to(dtype) for g in gradients), *[None] * 7
 
+def second_derivatives(ctx, grad):
+    "The gradients with a graph of their own, from all logits at once."
+    *inputs, target, weight = ctx.saved_tensors
+    ignore_index, smoothing, _, wanted = ctx.settings
+    loss = all_logits(*inputs, target, weight, ctx.reduction, ignore_index, smoothing)
+    found = iter(torch.autograd.grad(loss, [x for x, w in zip(inputs, wanted) if w], grad, create_graph=True))
+    return [next(found) if w else None for w in wanted]
+
 # %% ../../nbs/further/15_linear_cross_entropy.ipynb #665cf51f
-def linear_cross_entropy(input:Tensor,             # Vectors, shape (n, d), a float dtype
-                         linear_weight:Tensor,     # Weights of the last layer, shape (c, d)
-                         target:Tensor,            # Class indices, shape (n,), int64
-                         weight:Tensor|None=None,  # A factor for each class, shape (c,)
+def linear_cross_entropy(input:Tensor,                 # Vectors, shape (n, d), or (d,), a float dtype
+                         linear_weight:Tensor,         # Weights of the last layer, shape (c, d)
+                         target:Tensor,                # Class indices, shape (n,), or probabilities (n, c)
                          *,
-                         ignore_index:int=-100,    # The target to skip
-                         reduction:str='mean',     # 'none', 'mean' or 'sum'
-                         label_smoothing:float=0., # The share spread over all classes
-                         chunk_size:int=512,       # How many items' logits are held at once
-                        )->Tensor:                 # A number, or with 'none' shape (n,)
-    """cross_entropy(input @ linear_weight.T, target), never holding all logits; raises TypeError,
-    ValueError or IndexError unless the arguments fit, and RuntimeError for second derivatives.
+                         linear_bias:Tensor|None=None, # Biases of the last layer, shape (c,)
+                         weight:Tensor|None=None,      # A factor for each class, shape (c,)
+                         reduction:str='mean',         # 'none', 'mean' or 'sum'
+                         ignore_index:int|None=None,   # The target to skip; None: -100
+                         label_smoothing:float=0.,     # The share spread over all classes
+                         chunk_size:int=512,           # How many items' logits are held at once
+                        )->Tensor:                     # A number, or with 'none' shape (n,)
+    """cross_entropy(F.linear(input, linear_weight, linear_bias), target), never holding all logits of
+    class indices; raises TypeError, ValueError or IndexError unless the arguments fit.
 
     P.-L. Hsu et al., "Liger kernel: efficient Triton kernels for LLM training", 2024."""
-    check_linear(input, linear_weight, target, weight)
-    check_settings(ignore_index, reduction, label_smoothing)
-    check_range(linear_weight.T, target[target != ignore_index])
+    check_linear(input, linear_weight, linear_bias, weight, chunk_size)
+    if ignore_index is None: ignore_index = -100
+    given = input, linear_weight, linear_bias
+    if in_one_go(given, target):
+        return all_logits(*given, target, weight, reduction, ignore_index, label_smoothing)
+    check_loss(linear_weight.T[:1].expand(len(input), -1), target, None, ignore_index, reduction, label_smoothing)
+    if can_look(target): check_range(linear_weight.T[:1], target[target != ignore_index])
     if reduction == 'none':
-        return loss_of_each(input, linear_weight, target, weight,
-                            ignore_index, label_smoothing, chunk_size)
-    wanted = [torch.is_grad_enabled() and x.requires_grad for x in (input, linear_weight)]
-    vectors, layer = as_in_a_product(input, linear_weight)
+        return loss_of_each(*given, target, weight, ignore_index, label_smoothing, chunk_size)
+    wanted = [torch.is_grad_enabled() and x is not None and x.requires_grad for x in given]
+    in_product = as_in_a_product(*given)
     with torch.autocast(input.device.type, enabled=False):
-        loss = _LinearLoss.apply(vectors, layer, target, weight, reduction,
+        loss = _LinearLoss.apply(*in_product, target, weight, reduction,
                                  ignore_index, label_smoothing, chunk_size, wanted)
     return loss.to(loss_dtype(input))
 
 # %% ../../nbs/further/15_linear_cross_entropy.ipynb #8422ae30
-def loss_of_each(input, linear_weight, target, weight, ignore_index, label_smoothing, chunk_size):
+def all_logits(input, linear_weight, bias, target, weight, reduction, ignore_index, label_smoothing):
+    "The same loss, of all logits at once."
+    return cross_entropy(F.linear(input, linear_weight, bias), target, weight, reduction=reduction,
+                         ignore_index=ignore_index, label_smoothing=label_smoothing)
+
+def in_one_go(given, target):
+    "Is there one vector only, or a table of targets as large as the logits, or someone who must see each step?"
+    if torch.compiler.is_compiling() or torch.jit.is_tracing(): return True
+    given = [x for x in given if x is not None]
+    dual = any(forward_ad.unpack_dual(x).tangent is not None for x in given)
+    table = isinstance(target, Tensor) and target.shape == (*given[0].shape[:-1], len(given[1]))
+    return given[0].ndim == 1 or table or dual or given[0].device.type == 'meta' or any(map(many_at_once, given))
+
+def loss_of_each(input, linear_weight, bias, target, weight, ignore_index, label_smoothing, chunk_size):
     "Without a reduction, a gradient is known only when it arrives: the logits are computed once more then."
-    def part(x, t):
-        return cross_entropy(x @ linear_weight.T, t, weight, ignore_index=ignore_index,
-                             label_smoothing=label_smoothing, reduction='none')
+    def part(x, t): return all_logits(x, linear_weight, bias, t, weight, 'none', ignore_index, label_smoothing)
     parts = zip(input.split(chunk_size), target.split(chunk_size))
     return torch.cat([checkpoint(part, x, t, use_reentrant=False) for x, t in parts])
 
@@ -121,16 +164,28 @@ def as_in_a_product(*tensors):
     "The dtype in which they would be multiplied: that of `torch.autocast` if it is on."
     kind = tensors[0].device.type
     if not torch.is_autocast_enabled(kind): return tensors
-    return [x if x.dtype == torch.float64 else x.to(torch.get_autocast_dtype(kind)) for x in tensors]
+    dtype = torch.get_autocast_dtype(kind)
+    return [x if x is None or x.dtype == torch.float64 else x.to(dtype) for x in tensors]
 
-def check_linear(input, linear_weight, target, weight):
-    "TypeError or ValueError unless vectors, weights and class indices fit each other."
-    for name, x in ('input', input), ('linear_weight', linear_weight): check_float(x, name)
-    if input.ndim != 2 or linear_weight.ndim != 2 or input.shape[1] != linear_weight.shape[1]:
+def check_linear(input, linear_weight, bias, weight, chunk_size):
+    "TypeError or ValueError unless vectors and last layer fit each other."
+    check_int(chunk_size, 'chunk_size', 1, "how many items' logits are held at once")
+    check_float(input, 'input'); check_float(linear_weight, 'linear_weight')
+    check_device(linear_weight, 'linear_weight', input)
+    if input.ndim not in (1, 2) or linear_weight.ndim != 2 or input.shape[-1] != linear_weight.shape[1]:
         raise ValueError("input must have shape (n, d) and linear_weight (c, d), got "
                          f"{tuple(input.shape)} and {tuple(linear_weight.shape)}: flatten further axes into n")
-    if input.dtype != linear_weight.dtype and not torch.is_autocast_enabled(input.device.type):
-        raise TypeError("input and linear_weight must have the same dtype, got "
-                        f"{input.dtype} and {linear_weight.dtype}: convert one of them, or use torch.autocast")
-    check_target(input, target)
+    if bias is not None:
+        check_float(bias, 'linear_bias')
+        check_device(bias, 'linear_bias', input)
+        if bias.shape != linear_weight.shape[:1]:
+            raise ValueError(f"linear_bias must have shape ({len(linear_weight)},), a number for each class, "
+                             f"got {tuple(bias.shape)}")
+    for x, name in (linear_weight, 'linear_weight'), (bias, 'linear_bias'):
+        if x is not None and x.dtype != input.dtype and not torch.is_autocast_enabled(input.device.type):
+            raise TypeError(f"input and {name} must have the same dtype, got {input.dtype} and {x.dtype}: "
+                            "convert one of them, or use torch.autocast")
     check_weight(weight, linear_weight.T)
+    if weight is not None and weight.requires_grad:
+        raise ValueError("weight wants a gradient, and class weights get none here: give weight.detach(), "
+                         "or use cross_entropy(F.linear(input, linear_weight), target, weight)")

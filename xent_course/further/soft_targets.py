@@ -9,13 +9,14 @@ __all__ = ['distillation_loss', 'info_nce']
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from ..support.checks import check_float
+from ..support.checks import (check_alike, check_device, check_float, check_number, check_same_shape,
+                                        check_table, class_axis, loss_dtype)
 from ..lessons.cross_entropy import cross_entropy
 from ..lessons.log import log_softmax
-from ..lessons.softmax import softmax
+from ..lessons.softmax import softmax, upcast
 
 # %% ../../nbs/further/10_soft_targets.ipynb #f313b6da
-def distillation_loss(student:Tensor,       # Logits, classes on axis 1, a float dtype
+def distillation_loss(student:Tensor,       # Logits, classes on axis 1, or (c,), a float dtype
                       teacher:Tensor,       # Logits of the same shape; no gradient reaches them
                       temperature:float=2., # Divides both; above 1 shows more of the unlikely
                      )->Tensor:             # Mean divergence of the items, times temperature²
@@ -23,13 +24,12 @@ def distillation_loss(student:Tensor,       # Logits, classes on axis 1, a float
 
     G. Hinton, O. Vinyals, J. Dean, "Distilling the knowledge in a neural network", 2015."""
     check_float(student, 'student'); check_float(teacher, 'teacher')
-    if student.shape != teacher.shape or student.ndim < 2:
-        raise ValueError("student and teacher must both have shape (n, c, ...), got "
-                         f"{tuple(student.shape)} and {tuple(teacher.shape)}")
-    if not temperature > 0:
-        raise ValueError(f"temperature must be above 0, got {temperature}: it divides the logits")
-    q, log_p = softmax(teacher.detach() / temperature, 1), log_softmax(student / temperature, 1)
-    return temperature**2 * (torch.xlogy(q, q) - q * log_p).sum(1).mean()
+    check_same_shape(student, teacher, 'student and teacher'); check_device(teacher, 'teacher', student, 'student')
+    check_number(temperature, 'temperature', above=0)
+    axis, s, t = class_axis(student), upcast(student), upcast(teacher).detach()
+    q, log_p = softmax(t / temperature, axis), log_softmax(s / temperature, axis)
+    costs = torch.where(q > 0, torch.xlogy(q, q) - q * log_p, 0)  # what the teacher excludes, costs nothing
+    return (temperature**2 * costs.sum(axis).mean()).to(loss_dtype(student))
 
 # %% ../../nbs/further/10_soft_targets.ipynb #31e94425
 def info_nce(a:Tensor,              # One vector for each item, shape (n, d), a float dtype
@@ -41,12 +41,9 @@ def info_nce(a:Tensor,              # One vector for each item, shape (n, d), a 
     A. van den Oord, Y. Li, O. Vinyals, "Representation learning with contrastive predictive
     coding", 2018; both ways as in A. Radford et al., "Learning transferable visual models from
     natural language supervision", ICML 2021."""
-    check_float(a, 'a'); check_float(b, 'b')
-    if a.ndim != 2 or a.shape != b.shape:
-        raise ValueError(f"a and b must both have shape (n, d), got {tuple(a.shape)} and "
-                         f"{tuple(b.shape)}: row i of each is a pair")
-    if not temperature > 0:
-        raise ValueError(f"temperature must be above 0, got {temperature}: it divides the cosines")
-    scores = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / temperature
+    check_alike(a, b, 'a', 'b'); check_table(a, 'a', '(n, d)'); check_number(temperature, 'temperature', above=0)
+    if not len(a): raise ValueError(f"a and b must hold a pair at least, got shape {tuple(a.shape)}")
+    scores = F.normalize(upcast(a), dim=1) @ F.normalize(upcast(b), dim=1).T / temperature
     partner = torch.arange(len(a), device=a.device)
-    return (cross_entropy(scores, partner) + cross_entropy(scores.T, partner)) / 2
+    loss = (cross_entropy(scores, partner) + cross_entropy(scores.T, partner)) / 2
+    return loss.to(loss_dtype(a))

@@ -10,7 +10,7 @@ import math
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from ..support.checks import check_float, check_target
+from ..support.checks import check_float, check_int, check_target
 from ..lessons.indexing import pick
 from ..lessons.softmax import upcast
 
@@ -23,7 +23,7 @@ def vocabulary_loss(logits:Tensor, # Of this rank's own classes, shape (n, part)
     for half precision, and without autograd: go on from the gradient.
 
     Raises TypeError or ValueError on bad input. M. Shoeybi et al., "Megatron-LM", 2019."""
-    check_part(logits, target)
+    check_part(logits, target, first)
     logits = upcast(logits.detach())  # autograd can't follow an exchange
     column = target - first
     mine = (column >= 0) & (column < logits.shape[1])
@@ -41,8 +41,9 @@ def vocabulary_loss(logits:Tensor, # Of this rank's own classes, shape (n, part)
     return sums.log() + (largest - own), gradient
 
 # %% ../../nbs/further/16_vocab_parallel.ipynb #f88b657b
-def check_part(logits, target):
-    "TypeError or ValueError unless there is one class index for each row of some classes' logits."
+def check_part(logits, target, first):
+    "TypeError or ValueError unless there is a class index for each row of the logits of classes from `first` on."
+    check_int(first, 'first', 0, "the number of this rank's first class")
     check_float(logits, 'logits')
     if logits.ndim != 2 or not logits.shape[1]:
         raise ValueError("logits must have shape (n, part), at least one class on each rank, "

@@ -9,6 +9,7 @@ __all__ = ['weight_grad', 'train_linear']
 import torch
 from torch import Tensor
 from .gradient import cross_entropy_grad
+from ..support.checks import check_layer, check_training_data
 
 # %% ../../nbs/lessons/08_by_hand.ipynb #da6a44f4
 def weight_grad(x:Tensor,      # The inputs, shape (n, d), a float dtype
@@ -16,6 +17,7 @@ def weight_grad(x:Tensor,      # The inputs, shape (n, d), a float dtype
                 target:Tensor, # Class indices, shape (n,), int64
                )->Tensor:      # Gradient of the mean cross-entropy at each weight, shape (c, d)
     "Error times input, (softmax - one_hot).T @ x / n; raises what `cross_entropy_grad` raises."
+    check_layer(x, w)
     return cross_entropy_grad(x @ w.T, target).T @ x
 
 # %% ../../nbs/lessons/08_by_hand.ipynb #85559b0f
@@ -28,6 +30,7 @@ def train_linear(x:Tensor,       # The inputs, shape (n, d), a float dtype
                  seed:int=0,     # Of the order of the inputs
                 )->Tensor:       # The weights, shape (classes, d)
     "A linear classifier trained by gradient descent; raises what `cross_entropy_grad` raises."
+    check_training_data(x, target, classes, epochs, lr, bs)
     w, random = x.new_zeros(classes, x.shape[1]), torch.Generator().manual_seed(seed)
     for _ in range(epochs):
         for batch in torch.randperm(len(x), generator=random).split(bs):

@@ -13,13 +13,15 @@ course_needs('fastai')
 from fastai.vision.all import Learner, accuracy, set_seed
 from torch import nn
 from .cross_entropy import CrossEntropyLoss
+from ..support.checks import check_int, check_number
 from ..support.digits import Digits
 from ..support.loaders import digit_loaders
 
 # %% ../../nbs/lessons/09_mnist_3_vs_7.ipynb #ebafbc0d
 def digit_cnn(kernel:int=5,  # Width and height of the patterns that each convolution looks for, odd
              )->nn.Module:   # Takes images, shape (n, 1, 28, 28), and gives logits, shape (n, 2)
-    "Three convolutions, an average, a linear layer; raises ValueError for an even `kernel`."
+    "Three convolutions, an average, a linear layer; raises TypeError, or ValueError for an even `kernel`."
+    check_int(kernel, 'kernel', 1, 'the width and height of a pattern')
     if kernel % 2 != 1: raise ValueError(f"kernel must be odd, to have a middle, got {kernel}")
     def conv(cin, cout):
         layer = nn.Conv2d(cin, cout, kernel, stride=2, padding=kernel // 2, bias=False)
@@ -35,7 +37,11 @@ def train_digits(train:Digits,       # What to train on
                  seed:int=0,         # Same seed, machine and number of threads: same network
                  cbs:list|None=None, # fastai callbacks, to watch the training or to change it
                 )->Learner:          # The trained learner
-    "Train a `digit_cnn` to tell 3s from 7s; sets the seeds of Python, NumPy and torch."
+    """Train a `digit_cnn` to tell 3s from 7s; sets the seeds of Python, NumPy and torch.
+
+    Raises TypeError or ValueError unless both are digits, and the settings can be right."""
+    check_int(epochs, 'epochs', 1, 'times through the training images')
+    check_number(lr, 'lr', above=0)
     set_seed(seed, reproducible=True)
     learn = Learner(digit_loaders(train, valid), digit_cnn(), loss_func=CrossEntropyLoss(),
                     metrics=accuracy, cbs=cbs).to_channelslast(use_amp=False)
@@ -45,6 +51,9 @@ def train_digits(train:Digits,       # What to train on
 # %% ../../nbs/lessons/09_mnist_3_vs_7.ipynb #168204cf
 def count_errors(learn:Learner, # A trained learner
                 )->int:         # How many of its validation images it reads wrongly
-    "How many images of `learn.dls.valid` a learner reads wrongly."
+    "How many images of `learn.dls.valid` a learner reads wrongly; raises TypeError unless it is one."
+    if not isinstance(learn, Learner):
+        got = type(learn).__name__
+        raise TypeError(f"learn must be a fastai Learner, got {got}: train_digits gives one")
     with learn.no_bar(), learn.no_logging(): probs, target = learn.get_preds()
     return (probs.argmax(1) != target).sum().item()

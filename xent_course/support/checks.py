@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/support/checks.ipynb #b08043ea
+import math
 from numbers import Integral, Real
 import torch
 from torch import Tensor
@@ -24,25 +25,30 @@ def class_axis(input):
     raise ValueError("input must have an axis of classes, shape (c,), (n, c) or (n, c, d1, ...), "
                      "got a single number, shape ()")
 
-def check_dim(input, dim):
+def check_dim(input, dim, name='input'):
     "The axis to work along: `dim`, or the last of at most two; TypeError, ValueError or IndexError if there is none."
-    check_float(input, 'input')
+    check_float(input, name)
     shape, axes = tuple(input.shape), max(input.ndim, 1)
     if dim is None and axes <= 2: return -1
     if dim is None:
-        raise ValueError(f"dim is missing, and input has {axes} axes, shape {shape}: "
+        raise ValueError(f"dim is missing, and {name} has {axes} axes, shape {shape}: "
                          "say which holds the classes; dim=1 for (n, c, d1, ...)")
     if not isinstance(dim, Integral):
         raise TypeError(f"dim must be one axis, an int, got {dim!r}: give the axis that holds the classes")
     if not -axes <= dim < axes:
-        raise IndexError(f"dim is {dim}, but input has shape {shape}: dim must lie between {-axes} and {axes - 1}")
+        raise IndexError(f"dim is {dim}, but {name} has shape {shape}: dim must lie between {-axes} and {axes - 1}")
     return dim
 
-def check_device(x, name, input):
+def check_device(x, name, input, other='input'):
     "ValueError unless `x` is where `input` is."
     if x.device == input.device: return
-    raise ValueError(f"{name} is on device {x.device} and input on {input.device}: "
-                     f"move it with {name}.to(input.device)")
+    raise ValueError(f"{name} is on device {x.device} and {other} on {input.device}: "
+                     f"move it with {name}.to({other}.device)")
+
+def can_look(x):
+    "Can the numbers be looked at, without waiting for a device or breaking off a trace?"
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return x.device.type == 'cpu' and not traced
 
 # %% ../../nbs/support/checks.ipynb #b8e231ac
 def check_target(input, target):
@@ -64,14 +70,14 @@ def check_target(input, target):
         raise ValueError(f"{needs}, shape {wanted}, one for each item of input, shape {shape}, got shape {got}{hint}")
     check_device(target, 'target', input)
 
-def check_range(input, target):
-    "IndexError if `target` holds a class that `input` has no logit for."
+def check_range(input, target, ignoring='give cross_entropy ignore_index={}'):
+    "IndexError if `target` holds a class that `input` has no logit for; `ignoring`: what else may be done about it."
     c = input.shape[class_axis(input)]
     bad = target[(target < 0) | (target >= c)]
     if not len(bad): return
     one_based = target.min() == 1 and target.max() == c
     hint = "labels that start at 1 need target - 1" if one_based else \
-           f"to leave such items out, give cross_entropy ignore_index={bad[0].item()}"
+           "to leave such items out, " + ignoring.format(bad[0].item())
     raise IndexError(f"target holds {bad[0].item()}, but input has {c} classes: "
                      f"class indices must lie between 0 and {c - 1}; {hint}")
 
@@ -151,7 +157,143 @@ def check_binary(inputs, targets):
     if not isinstance(targets, Tensor):
         raise TypeError(f"targets must be a tensor, got {type(targets).__name__}: wrap it in torch.tensor")
     check_same_shape(inputs, targets, 'inputs and targets')
-    if targets.device.type == 'cpu' and not ((targets == 0) | (targets == 1)).all():
+    if can_look(targets) and not ((targets == 0) | (targets == 1)).all():
         bad = targets[(targets != 0) & (targets != 1)][0].item()
         raise ValueError(f"targets must be 0 or 1, got {bad}: "
                          "mnist_loss knows two classes only; for more use cross_entropy")
+
+# %% ../../nbs/support/checks.ipynb #b943562e
+def check_layer(x, w):
+    "TypeError or ValueError unless `w` has a row of weights for each class, as long as the rows of `x`."
+    check_table(x, 'x', '(n, d)')
+    check_float(w, 'w')
+    if w.ndim != 2 or w.shape[1] != x.shape[1]:
+        raise ValueError(f"w must have shape (c, {x.shape[1]}), a row of weights for each class, got {tuple(w.shape)}")
+    check_alike(x[:0], w[:0], 'x', 'w')
+
+def check_training_data(x, target, classes, epochs, lr, bs):
+    "TypeError or ValueError unless there is a label for each row of `x`, and the settings can be right."
+    check_table(x, 'x', '(n, d)')
+    check_target(x, target)
+    check_int(classes, 'classes', 1, 'how many there are')
+    check_int(epochs, 'epochs', 0, 'passes through the inputs')
+    check_int(bs, 'bs', 1, 'inputs in a batch')
+    check_number(lr, 'lr', above=0)
+
+# %% ../../nbs/support/checks.ipynb #c6f6cf63
+def check_number(x, name, least=None, above=None, most=None):
+    "TypeError or ValueError unless `x` is a finite number, or a tensor of one, in these bounds."
+    if isinstance(x, Tensor) and x.is_floating_point() and not x.ndim and not can_look(x): return
+    if isinstance(x, Tensor) and x.is_floating_point() and not x.ndim: x = x.item()
+    bounds = ' and '.join(f'{words} {bound}' for words, bound in
+                          (('at least', least), ('above', above), ('at most', most)) if bound is not None)
+    if not isinstance(x, Real) or isinstance(x, bool):
+        raise TypeError(f"{name} must be a number {bounds}, got {x!r}")
+    inside = (least is None or x >= least) and (above is None or x > above) and (most is None or x <= most)
+    if not inside or not math.isfinite(x): raise ValueError(f"{name} must be a finite number {bounds}, got {x}")
+
+def check_int(x, name, least=None, meaning=''):
+    "TypeError or ValueError unless `x` is a whole number, not below `least`."
+    if not isinstance(x, Integral) or isinstance(x, bool):
+        raise TypeError(f"{name} must be a whole number, got {x!r}: {meaning}")
+    if least is not None and x < least: raise ValueError(f"{name} must be at least {least}, got {x}: {meaning}")
+
+def check_table(x, name, shape='(n, c)'):
+    "TypeError or ValueError unless `x` holds floats in rows and columns."
+    check_float(x, name)
+    if x.ndim != 2:
+        raise ValueError(f"{name} must have shape {shape}, got {tuple(x.shape)}: flatten further axes into n")
+
+def check_tokens(x, name, meaning='class indices'):
+    "TypeError unless `x` is a tensor of whole numbers, int64."
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must hold {meaning} in a tensor, got {type(x).__name__}: wrap it in torch.tensor")
+    if x.dtype != torch.int64:
+        raise TypeError(f"{name} must hold {meaning} of dtype int64, got {x.dtype}: convert it with {name}.long()")
+
+def check_labels(logits, target):
+    "TypeError, ValueError or IndexError unless there is a class index for each row of logits, and a row at least."
+    check_table(logits, 'logits')
+    check_target(logits, target)
+    if not len(target): raise ValueError("logits must hold at least one row, got shape "
+                                         f"{tuple(logits.shape)}: there is nothing to measure")
+    if not can_look(target): return
+    check_range(logits, target, 'keep the rows where target != {}')
+    if logits.isnan().any():
+        raise ValueError(f"logits must be numbers, got nan in {logits.isnan().any(1).sum()} of {len(logits)} rows: "
+                         "what made them?")
+
+def check_alike(a, b, name, other):
+    "TypeError or ValueError unless two tensors of floats have one shape, one dtype, and are in one place."
+    check_float(a, name); check_float(b, other)
+    check_same_shape(a, b, f'{name} and {other}')
+    check_device(b, other, a, name)
+    if a.dtype != b.dtype:
+        raise TypeError(f"{name} and {other} must have the same dtype, got {a.dtype} and {b.dtype}: "
+                        f"convert one of them, as with {other}.to({name}.dtype)")
+
+def check_factor(factor, name, input):
+    "TypeError or ValueError unless `factor` is None, or a tensor that multiplies `input` without making it larger."
+    if factor is None: return
+    check_float(factor, name)
+    check_device(factor, name, input)
+    got, shape = tuple(factor.shape), tuple(input.shape)
+    if len(got) > len(shape) or any(a not in (1, b) for a, b in zip(got[::-1], shape[::-1])):
+        raise ValueError(f"{name} must have a shape that expands to input's {shape}, got {got}: "
+                         "from the right, each of its axes must be 1 or as long as input's")
+
+def check_distribution(p, name, dim):
+    "TypeError, ValueError or IndexError unless `p`, looked at on a CPU, holds probabilities that sum to 1 along `dim`."
+    check_float(p, name)
+    check_dim(p, dim, name)
+    if not can_look(p): return
+    if not ((p >= 0) & (p <= 1.001)).all():
+        raise ValueError(f"{name} must lie between 0 and 1, got {p[~((p >= 0) & (p <= 1.001))][0].item():.4g}: "
+                         "make probabilities of logits with softmax")
+    sums = p.detach().double().sum(dim)
+    wrong = (sums - 1).abs() > (.05 if p.dtype.itemsize == 2 else 1e-3)
+    if wrong.any(): raise ValueError(f"{name} must sum to 1 along axis {dim}, got {sums[wrong][0].item():.4g}: "
+                                     f"is it the right axis? Else divide by {name}.sum({dim}, keepdim=True)")
+
+def check_counts(counts):
+    "TypeError or ValueError unless `counts` says for each class how many items it has, and none is empty."
+    if not isinstance(counts, Tensor):
+        raise TypeError(f"counts must be a tensor, a number for each class, got {type(counts).__name__}: "
+                        "wrap it in torch.tensor, or count with target.bincount(minlength=c)")
+    if counts.ndim != 1 or not len(counts):
+        raise ValueError(f"counts must have shape (c,), a number for each class, got {tuple(counts.shape)}: "
+                         "count with target.bincount(minlength=c)")
+    if can_look(counts) and not ((counts > 0) & counts.isfinite()).all():
+        raise ValueError(f"counts must be above 0 for every class, and finite, got {counts.tolist()}: "
+                         "the log of a share of 0 is infinite")
+
+def check_edges(edges):
+    "TypeError or ValueError unless `edges` are numbers between 0 and 1, each larger than the one before."
+    edges = edges.tolist() if isinstance(edges, Tensor) else edges
+    if not isinstance(edges, (tuple, list)) or not all(isinstance(e, Real) for e in edges):
+        raise TypeError(f"edges must be a tuple of numbers, got {edges!r}: where one group of probabilities ends")
+    if not all(0 < a < b for a, b in zip(edges, (*edges[1:], 1))):
+        raise ValueError(f"edges must rise, between 0 and 1, got {tuple(edges)}: sort them")
+
+def check_wrong(a, b):
+    "TypeError or ValueError unless both say of the same images whether they were read wrongly."
+    for x, name in (a, 'wrong_a'), (b, 'wrong_b'):
+        got = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        if got != torch.bool: raise TypeError(f"{name} must be a tensor of dtype bool, got {got}: "
+                                              "compare what was guessed with what is true, guess != target")
+    if a.ndim != 1 or a.shape != b.shape:
+        raise ValueError(f"wrong_a and wrong_b must both have shape (n,), got {tuple(a.shape)} and {tuple(b.shape)}: "
+                         "they must speak of the same images, in the same order")
+    check_device(b, 'wrong_b', a, 'wrong_a')
+
+def check_totals(totals):
+    "The pairs as a list; TypeError or ValueError unless each is a sum of losses and a number of tokens, some in all."
+    totals = list(totals)
+    for pair in totals:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"totals must hold pairs, a sum of losses and a number of tokens, got {pair!r}: "
+                            "total_loss gives such a pair for a batch")
+        if pair[1] < 0: raise ValueError(f"a number of tokens can't be below 0, got {pair[1]}")
+    if not sum(int(n) for _, n in totals):
+        raise ValueError("totals holds no tokens: the mean of no losses is not a number")
+    return totals

@@ -59,7 +59,10 @@ def digit_loaders(train:Digits,      # What to train on
                   bs:int=128,        # Images in a training batch
                   augment:bool=True, # Move the training images a little, another way each time?
                  )->DataLoaders:     # Batches: images, (bs, 1, 28, 28), float32 from 0 to 1, and classes, (bs,), int64
-    "fastai DataLoaders over digits; raises ValueError if there is less than one batch to train on."
+    "fastai DataLoaders over digits; raises TypeError, or ValueError if there is less than one batch to train on."
+    for digits, name in (train, 'train'), (valid, 'valid'):
+        if not isinstance(digits, Digits):
+            raise TypeError(f"{name} must be Digits, got {type(digits).__name__}: load_digits and hold_out give them")
     n = len(train)
     if not 1 <= bs <= n: raise ValueError(f"bs must lie between 1 and the number of training images, {n}, got {bs}")
     items = [(image, '37'[label]) for digits in (train, valid) for image, label in zip(digits.images, digits.labels)]
