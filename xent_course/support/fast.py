@@ -59,9 +59,8 @@ BLOCK = 2**18  # numbers, 1 MB in float32: about what a core has a fast cache fo
 
 def blocks(dim, x, *others):
     "`x` and others with as many rows, in step, cut into blocks along an axis other than `dim`."
-    size = BLOCK // 2 if is_half(x) else BLOCK
-    if x.numel() <= size or x.ndim == 1: return [(x, *others)]
-    size = size * torch.get_num_threads() if x.device.type == 'cpu' else 2**24
+    if x.numel() <= BLOCK or x.ndim == 1: return [(x, *others)]
+    size = BLOCK * torch.get_num_threads() if x.device.type == 'cpu' else 2**24
     along = 0 if dim % x.ndim else 1
     rows = max(1, size * x.shape[along] // x.numel())
     return zip(*(t.split(rows, along) for t in (x, *others)))
