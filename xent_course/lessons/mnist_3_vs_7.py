@@ -20,7 +20,7 @@ from ..support.loaders import digit_loaders
 # %% ../../nbs/lessons/09_mnist_3_vs_7.ipynb #ebafbc0d
 def digit_cnn(kernel:int=5,  # Width and height of the patterns that each convolution looks for, odd
              )->nn.Module:   # Takes images, shape (n, 1, 28, 28), and gives logits, shape (n, 2)
-    "Three convolutions, an average, a linear layer; raises TypeError, or ValueError for an even `kernel`."
+    "Three convolutions and a linear layer; raises TypeError or ValueError unless `kernel` is odd."
     check_int(kernel, 'kernel', 1, 'the width and height of a pattern')
     if kernel % 2 != 1: raise ValueError(f"kernel must be odd, to have a middle, got {kernel}")
     def conv(cin, cout):
