@@ -19,6 +19,7 @@ html_static_path = ['_static']
 html_css_files, html_js_files = ['course.css'], ['course.js']
 html_scaled_image_link = False
 html_show_search_summary = False  # it would ask for pages that a browser does not read from disk
+nb_render_markdown_format = 'gfm'  # tables in an output
 nb_execution_mode = 'off'
 myst_enable_extensions = ['dollarmath', 'colon_fence', 'html_image']
 myst_heading_anchors = 3

@@ -201,6 +201,17 @@ def test_api(open_page):
 def plain(text): return re.sub(r'[\W_]', '', text)
 
 
+def test_a_table_that_a_cell_prints_is_a_table(open_page):
+    "As the table of errors is: a row for each call, all in sight when it is scrolled, on a phone as well."
+    cell, = [cell for cell in code_cells(read(PAGES['support/checks'])) if 'Markdown(' in cell.source]
+    rows = cell.outputs[0].data['text/markdown'].count('\n') - 1
+    for width in 1280, 390:
+        page = open_page('support/checks', width)
+        table = page.locator('.cell_output table')
+        assert table.locator('tbody tr').count() == rows > 100
+        assert table.evaluate('table => table.scrollWidth') < 800
+
+
 def test_page_presents_itself(open_page):
     "Title and description for a search engine; ways to Colab, to the notebook, and to what is searched for."
     page = open_page('lessons/05_log')
