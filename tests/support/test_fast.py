@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
+from torch.testing import assert_close
 
 from tests.lessons.test_parity import FLOATS, Ops, check_agreement
 from xent_course import cross_entropy, log_softmax, nll_loss, softmax
@@ -74,6 +75,15 @@ def test_a_changed_input_is_seen():
     loss = cross_entropy(x.requires_grad_(), probabilities)
     probabilities *= 2
     with pytest.raises(RuntimeError, match='modified by an inplace operation'): loss.backward()
+
+
+@pytest.mark.filterwarnings('ignore')  # torch.jit is deprecated, and traces of it are still loaded
+def test_a_trace_knows_no_blocks(monkeypatch):
+    "Traced with so many rows, and used with more: none is dropped."
+    monkeypatch.setattr(fast, 'BLOCK', 60)
+    x, t, q, w = batch(torch.float32, 40, 30)
+    traced = torch.jit.trace(lambda x, t: cross_entropy(x, t, w), (x[:10], t[:10]), check_trace=False)
+    assert_close(traced(x, t), F.cross_entropy(x, t, w))
 
 
 def test_few_operations():
