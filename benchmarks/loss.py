@@ -80,7 +80,7 @@ def measure(case, n, c, budget):
            + (f'{goal:.1f}' if goal else '').rjust(6) + f'{ours_bytes / torch_bytes:9.2f} '
            f'{torch_seconds * 1e3:10.3f} ms {torch_bytes / 2**20:8.2f} MB'
            + '   MISSED: time' * late + '   MISSED: memory' * large)
-    return dict(row=row, late=late, large=large, ratio=ratio, promised=goal is not None)
+    return dict(row=row, late=late, large=large, promised=goal is not None)
 
 
 def share_of_checks(n, c, budget):

@@ -202,7 +202,7 @@ def test_mcnemar(only_a, only_b, p):
     both, items = 7, torch.arange(only_a + only_b + 107)
     a = (items < only_a) | (items >= len(items) - both)
     b = (items >= only_a) & (items < only_a + only_b) | (items >= len(items) - both)
-    assert abs(mcnemar(a, b) - p) < 1e-12 and abs(mcnemar(b[::1].flip(0), a.flip(0)) - p) < 1e-12
+    assert abs(mcnemar(a, b) - p) < 1e-12 and abs(mcnemar(b.flip(0), a.flip(0)) - p) < 1e-12
     assert mcnemar(a[:0], b[:0]) == 1
 
 

@@ -9,7 +9,7 @@ __all__ = ['course_text', 'next_tokens', 'total_loss', 'perplexity']
 import math
 from importlib.resources import files
 from torch import Tensor
-from ..support.checks import check_float, check_loss, check_tokens, check_totals
+from ..support.checks import check_float, check_tokens, check_totals
 from ..lessons.cross_entropy import cross_entropy
 from ..lessons.softmax import upcast
 
@@ -37,7 +37,6 @@ def total_loss(logits:Tensor,         # Shape (n, length, c), a float dtype
     "What to add up over batches and divide once; raises TypeError, ValueError or IndexError on bad input."
     check_float(logits, 'logits')
     logits = upcast(logits if logits.ndim < 2 else logits.movedim(-1, 1))  # a sum in half precision loses its digits
-    check_loss(logits, target, ignore_index=ignore_index)
     total = cross_entropy(logits, target, ignore_index=ignore_index, reduction='sum')
     return total, int((target != ignore_index).sum())
 

@@ -181,15 +181,15 @@ def check_training_data(x, target, classes, epochs, lr, bs):
     check_number(lr, 'lr', above=0)
 
 # %% ../../nbs/support/checks.ipynb #c6f6cf63
-def check_number(x, name, least=None, above=None, most=None):
-    "TypeError or ValueError unless `x` is a finite number, or a tensor of one, in these bounds."
-    if isinstance(x, Tensor) and x.is_floating_point() and not x.ndim and not can_look(x): return
-    if isinstance(x, Tensor) and x.is_floating_point() and not x.ndim: x = x.item()
-    bounds = ' and '.join(f'{words} {bound}' for words, bound in
-                          (('at least', least), ('above', above), ('at most', most)) if bound is not None)
+def check_number(x, name, least=None, above=None):
+    "TypeError or ValueError unless `x` is a finite number, or a tensor of one, at least `least` or above `above`."
+    if isinstance(x, Tensor) and x.is_floating_point() and not x.ndim:
+        if not can_look(x): return
+        x = x.item()
+    bounds = f'at least {least}' if above is None else f'above {above}'
     if not isinstance(x, Real) or isinstance(x, bool):
         raise TypeError(f"{name} must be a number {bounds}, got {x!r}")
-    inside = (least is None or x >= least) and (above is None or x > above) and (most is None or x <= most)
+    inside = x >= least if above is None else x > above
     if not inside or not math.isfinite(x): raise ValueError(f"{name} must be a finite number {bounds}, got {x}")
 
 def check_int(x, name, least=None, meaning=''):

@@ -139,7 +139,7 @@ def take_off(d, rest, g):
     if isinstance(rest, float): d -= g * rest
     else: d.addcmul_(rest, g, value=-1)
 
-def all_of(parts, axis):
+def all_of(parts):
     "Each part of all blocks in one tensor."
     return parts[0] if len(parts) == 1 else [torch.cat(part) for part in zip(*parts)]
 
@@ -151,6 +151,10 @@ def of_each(grad, reduction, count, axis):
     "The gradient at each item's loss, or one for all."
     if reduction == 'none': return widen(grad).unsqueeze(axis)
     return widen(grad) / count if reduction == 'mean' else widen(grad)
+
+def softmax_times(scale, x, kept, out):
+    "`scale` times e^s, in `out` from what was kept of it; for half precision elsewhere, from `x` and the maxima."
+    return exp_(x.float().sub_(kept)).mul_(scale) if is_half(x) else torch.mul(kept, scale, out=out)
 
 def at_column(x, column, axis):
     "The entry of `x` in each column; raises IndexError on a column that isn't there."
@@ -179,7 +183,7 @@ def index_value(x, target, weight, ignore_index, reduction, smoothing):
         s, m = shift(x_, axis, e_)
         others = (rest_times(s, rest, axis),) if smoothing else ()
         parts.append((m, at_column(s, column_, axis), *others, exp_(s).sum(axis, keepdim=True)))
-    m, chosen, *others, total = all_of(parts, axis)
+    m, chosen, *others, total = all_of(parts)
     losses = total.log() if mass is None else total.log() * mass
     losses -= chosen if own is None else chosen * own
     if smoothing: losses -= others[0]
@@ -192,9 +196,10 @@ def index_gradient(grad, x, target, weight, ignore_index, reduction, smoothing,
     g = torch.where(kept, of_each(grad, reduction, count, axis), 0)
     scale = g / total if mass is None else g * mass / total
     at_target = -g if own is None else -g * own
+    rest, _ = smoothed_over(x, weight, smoothing)
     for x_, e_, out_, column_, scale_, at_, g_ in blocks(axis, x, e, out, column, scale, at_target, g):
-        d = exp_(x_.float().sub_(e_)).mul_(scale_) if is_half(x) else torch.mul(e_, scale_, out=out_)
-        if smoothing: take_off(d, smoothed_over(x, weight, smoothing)[0], g_)
+        d = softmax_times(scale_, x_, e_, out_)
+        if smoothing: take_off(d, rest, g_)
         d.scatter_add_(axis, column_, at_)
         if d is not out_: out_.copy_(d)
     return out
@@ -209,18 +214,19 @@ def soft_value(x, target, weight, ignore_index, reduction, smoothing):
         mass = q.sum(axis, keepdim=True)
         chosen = (q * s if q is target_ else q.mul_(s)).sum(axis, keepdim=True)
         parts.append((m, chosen, mass, exp_(s).sum(axis, keepdim=True)))
-    m, chosen, mass, total = all_of(parts, axis)
+    m, chosen, mass, total = all_of(parts)
     loss = reduced(total.log().mul_(mass).sub_(chosen), reduction, total.numel(), axis)
     return loss.to(torch.promote_types(loss_dtype(x), target.dtype)), mass, total, m if e is None else e
 
 def soft_gradient(grad, x, target, weight, ignore_index, reduction, smoothing, mass, total, e):
     axis, out = class_axis(x), torch.empty_like(x)
     g = of_each(grad, reduction, total.numel(), axis).expand_as(total)
+    rest, _ = smoothed_over(x, weight, smoothing)
     for x_, e_, out_, target_, scale_, g_ in blocks(axis, x, e, out, target, g * mass / total, g):
-        d = exp_(x_.float().sub_(e_)).mul_(scale_) if is_half(x) else torch.mul(e_, scale_, out=out_)
+        d = softmax_times(scale_, x_, e_, out_)
         q = widen(target_) if weight is None else widen(target_) * per_class(weight, x)
         d.addcmul_(q, g_, value=smoothing - 1)
-        if smoothing: take_off(d, smoothed_over(x, weight, smoothing)[0], g_)
+        if smoothing: take_off(d, rest, g_)
         if d is not out_: out_.copy_(d)
     return out
 
