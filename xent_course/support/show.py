@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['colors', 'look', 'show_figure', 'show_lines', 'show_digits', 'show_weights', 'show_bars', 'show_stages',
-           'batch_table']
+           'batch_table', 'show_dots']
 
 # %% ../../nbs/support/show.ipynb #22473e41
 from .extras import course_needs
@@ -189,3 +189,24 @@ def batch_table(columns:dict,        # Name of each column -> its values, shape 
     table = pd.DataFrame({name: values.detach().numpy().round(4) for name, values in columns.items()})
     table.index.name = index
     return table
+
+# %% ../../nbs/support/show.ipynb #9ccc049c
+def show_dots(rows:dict,      # Name of each row -> its values, shape (k,), for example one for each seed
+              xlabel:str,     # What runs along the bottom
+              title:str,      # The figure's one claim
+              alt:str,        # The same in words, for those who can't see it
+              ends:dict=None, # Name of a row -> lower and upper ends of its intervals, shape (2, k)
+             )->Axes:         # The axes, to draw more on or to check
+    "Draw each value as a dot in its row, and the mean as a line; raises ValueError when `alt` is empty."
+    with look():
+        fig = Figure(figsize=(7, .6 * len(rows) + 1.2)); ax = fig.subplots()
+        for y, (name, values) in enumerate(rows.items()):
+            values = torch.as_tensor(values).double()
+            heights = y + .3 * (torch.arange(len(values)) / max(len(values) - 1, 1) - .5)
+            if ends and name in ends: ax.hlines(heights, *ends[name], color=colors.first, linewidth=1.5)
+            ax.plot(values, heights, 'o', color=colors.first, markersize=7, markeredgecolor='black')
+            ax.vlines(values.mean(), y - .35, y + .35, color=colors.second, linewidth=3)
+        ax.set(xlabel=xlabel, yticks=range(len(rows)), yticklabels=rows, ylim=(len(rows) - .4, -.6))
+        ax.set_title(title, pad=14)
+        show_figure(fig, alt)
+    return ax
