@@ -51,6 +51,7 @@ def lab(open_tab, with_wheel, tmp_path_factory):
                 if cell.cell_type == 'code': cell.outputs, cell.execution_count = [], None
             nbformat.write(notebook, place/'nbs'/f'{name}.ipynb')
             page = open_tab(width=1400, height=1000)
+            page.add_locator_handler(page.locator('.jp-Dialog', has_text='Select Kernel'), start_kernel)
             page.goto(f'http://127.0.0.1:{port}/{app.format(name=name)}/{name}.ipynb?token=reader')
             if 'lab' not in app: return page
             kernel = 'window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel'
@@ -62,6 +63,11 @@ def lab(open_tab, with_wheel, tmp_path_factory):
         server.terminate()
         server.wait(20)
         log.close()
+
+
+def start_kernel(question):
+    "Who runs cells before a kernel has started, as on a busy machine, is asked which one to start."
+    question.page.evaluate("() => document.querySelector('.jp-Dialog .jp-mod-accept')?.click()")  # if it is still there
 
 
 def errors(state):
