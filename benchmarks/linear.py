@@ -56,7 +56,7 @@ def main():
     args = parser.parse_args()
     if not hasattr(torch.nn, 'LinearCrossEntropyOptions'):
         parser.exit(message=f'torch {torch.__version__} has no linear_cross_entropy to compare with: '
-                            'it came with 2.14\n')
+                            'it came with 2.13\n')
     sizes = [(n, c) for c in args.classes for n in args.words]
     found = [measure(n, c, args.size, args.pairs) for n, c in tqdm(sizes, unit='size')]
     threads = torch.get_num_threads()
