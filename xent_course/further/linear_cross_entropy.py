@@ -123,7 +123,7 @@ def linear_cross_entropy(input:Tensor,                 # Vectors, shape (n, d), 
     """cross_entropy(F.linear(input, linear_weight, linear_bias), target), for class indices without
     holding all logits; raises TypeError, ValueError or IndexError unless the arguments fit.
 
-    M. Malek, "Efficient cross entropy", github.com/mgmalek/efficient_cross_entropy, 2024;
+    M. Malek, "Efficient cross entropy", code on GitHub, 2024;
     P.-L. Hsu et al., "Liger kernel: efficient Triton kernels for LLM training", 2024."""
     check_linear(input, linear_weight, linear_bias, weight, chunk_size)
     if ignore_index is None: ignore_index = -100
