@@ -199,7 +199,9 @@ def test_picture_gives_way_to_the_panel(lab, app):
         else:
             page.get_by_role('menuitem', name='Run', exact=True).click()
             page.get_by_role('menuitem', name='Run All Cells', exact=True).click()
-        page.wait_for_timeout(4000)
+        for _ in range(75):  # 15 seconds: a second run beside the first may leave the outputs of both
+            if rows.count() == 3: break
+            page.wait_for_timeout(200)
     pictures = page.locator('img[src^="data:image/png"]')
     pictures.nth(1).wait_for()
     def seen(): return [picture.is_visible() for picture in pictures.all()]
