@@ -7,6 +7,7 @@ import pytest
 # Before torch is loaded: how long a thread waits in a busy loop for the others. With the default, trainings beside
 # other work take minutes instead of seconds.
 os.environ.setdefault('GOMP_SPINCOUNT', '1000')
+os.environ.setdefault('XENT_DOCTOR_STRICT', '1')  # faults of the doctor's own are raised
 
 BROWSERS = 'chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'
 NO_BROWSER = ('no Chromium found for the browser tests: '

@@ -12,7 +12,6 @@ course_needs('fastai')
 # %% ../../nbs/doctor/callback.ipynb #8081ca70
 from fastai.callback.core import Callback
 from .check_training import check_training
-from .diagnose import show_findings
 
 # %% ../../nbs/doctor/callback.ipynb #f67462bc
 class CheckTraining(Callback):
@@ -30,4 +29,4 @@ class CheckTraining(Callback):
         loss_func = getattr(mixer, 'old_lf', self.loss_func)
         batch = *self.xb, *self.yb
         self.findings = check_training(self.model, batch, loss_func, self.opt, verbose=False)
-        if self.findings: show_findings(self.findings)
+        if self.findings: print(self.findings)

@@ -5,107 +5,148 @@
 # %% auto #0
 __all__ = ['check_training']
 
-# %% ../../nbs/doctor/check_training.ipynb #95cc198f
-import copy, math
-from dataclasses import dataclass, field
+# %% ../../nbs/doctor/check_training.ipynb #753239f0
+import copy, difflib, inspect, math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Callable
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from ..lessons.cross_entropy import cross_entropy
-from .diagnose import Certain, Finding, ask, diagnose, findings_of
-from .diagnose import same_random_state, show_findings, wide
+from ..lessons.log import log_softmax
 from ..lessons.softmax import softmax
+from .diagnose import QUESTIONS as OF_THE_BATCH
+from .diagnose import MOST, PROPER, UNUSABLE, Batch, given, near, refusing, same_random_state, value_of, wide
+from .findings import Refused, Report, Row, answers, error, question, warning
 
-# %% ../../nbs/doctor/check_training.ipynb #8c30fb3f
-WORDS = {
-    'nan in the input': "the inputs hold nan or inf, and so will all that follows. Look at how they are read and "
-                        "scaled.",
-    'evaluation mode': "the model is in evaluation mode, where dropout does nothing and batch norm doesn't follow the "
-                       "data. Call model.train() before training.",
-    'layers in a list': "{names}: layers in a plain list or dict. Their parameters are not the model's: no optimizer "
-                        "gets them, and .to(device) leaves them behind. Use nn.ModuleList or nn.ModuleDict.",
-    'high loss at the start': "the loss is {loss:.2f}, and a network that knows nothing has ln {c} = {start:.2f}. "
-                              "{cause}",
-    'last bias against the classes': "the last layer's bias gives the classes {said}, and in the batch they have "
-                                     "{seen}: training starts by unlearning it. Set it to the log of the frequencies, "
-                                     "or to 0.",
-    'cannot overfit one batch': "after {steps} steps on the same {n} items, at three learning rates, the loss is "
-                            "{loss:.2f}; to give always the shares of the classes has {constant:.2f}. Something "
-                            "between input and loss is broken.",
-    'nothing to train': "no parameter has a gradient: all are frozen, or the graph is cut by detach, no_grad or a new "
-                        "tensor.",
-    'parameters never move': "{names}: no gradient in {steps} steps, or only zeros. Is a layer unused, dead, or cut "
-                             "off by detach?",
-    'input ignored': "the logits are the same whatever the input: it doesn't reach the output. Is a layer dead, or a "
-                     "variable mixed up?",
-    'items mix': "the logits of an item change when other items of its batch change. Does a view, reshape or softmax "
-                 "mix the axes, or does a layer take the batch for the sequence (batch_first)?",
-    'random in evaluation mode': "the same input twice gives two different outputs in evaluation mode. Is F.dropout "
-                                 "missing its training=self.training?",
-    'train and eval differ': "what was learned in training mode (loss {train:.2f}) is gone in evaluation mode (loss "
-                             "{valid:.2f}): batch norm's running means don't follow. Is its momentum too small? "
-                             "(PyTorch's is the share of the new.)",
-    'dropout too high': "what was learned without dropout (loss {off:.2f}) is lost with it (loss {on:.2f}). Its p is "
-                        "the share that is dropped.",
-    'vanishing gradient': "relative to its weights, the gradient at {low} is {ratio:.0e} of that at {high}, which "
-                          "will hardly let it learn. Use another activation, normalization, or residual connections.",
-    'optimizer of another model': "the optimizer holds none of the model's parameters: it was made for another model, "
-                                  "or before this one was replaced. Make it after the model.",
-    'not in the optimizer': "{names}: can be trained, but the optimizer doesn't have them.",
-    'steps too large': "five steps on the same items take the loss from {start:.2f} to {after:.2f}; the first changes "
-                       "the weights by {ratio:.1g} of their size. Lower the learning rate.",
-    'steps too small': "a step changes the weights by {ratio:.0e} of their size, where about 1e-3 is usual. Raise the "
-                       "learning rate.",
-    'unequal micro-batches': "averaging the micro-batches' means gives a gradient that is off by {off:.0%}: they hold "
-                             "{kept} targets. Add up sums, and divide once by the number of targets.",
-}
-certain, suspicion = findings_of(WORDS)
+# %% ../../nbs/doctor/check_training.ipynb #b55a17e7
+LOOK, LEARN, STEPS = 256, 16, 30
+TARGETS = 'labels', 'label', 'targets', 'target', 'y'
 
 @dataclass
-class Row:
-    "A line of the table."
-    what:str
-    seen:str
-    wanted:str
-    findings:list = field(default_factory=list)
+class Part:
+    "What goes into model and loss."
+    args:tuple
+    kwargs:dict
+    target:object
+    key:str = '' # The target's name, if the batch is a dict
+
+def each(f, x):
+    "`x` with `f` applied to every tensor in its tuples, lists and dicts."
+    if isinstance(x, Tensor): return f(x)
+    if isinstance(x, Mapping): return {k: each(f, v) for k, v in x.items()}
+    if isinstance(x, (tuple, list)):
+        items = [each(f, v) for v in x]
+        return type(x)(*items) if hasattr(x, '_fields') else type(x)(items)
+    return x
+
+def tensors(x):
+    "All tensors in it."
+    found = []
+    each(found.append, x)
+    return found
+
+def first_batch(loader):
+    "Without using up the random numbers of its generators."
+    generators = {getattr(x, 'generator', None) for x in (loader, getattr(loader, 'sampler', None))} - {None}
+    states = [(g, g.get_state()) for g in generators]
+    try: return next(iter(loader))
+    finally:
+        for g, state in states: g.set_state(state)
+
+def takes_keywords(model, keys):
+    "Does the model want the entries of a dict by name, and not the dict?"
+    params = inspect.signature(model.forward).parameters.values()
+    return any(p.kind is p.VAR_KEYWORD for p in params) or set(keys) <= {p.name for p in params}
+
+def as_part(model, batch):
+    "TypeError unless it holds inputs and target."
+    if isinstance(batch, Mapping):
+        key = next((k for k in TARGETS if k in batch), '')
+        if not key: raise TypeError(f"batch must have its target under one of {', '.join(TARGETS)}, "
+                                    f"got {', '.join(map(str, batch))}")
+        inputs, target = [{k: v for k, v in batch.items() if k != key}], batch[key]
+    else: (*inputs, target), key = batch, ''
+    plain = lambda x: each(lambda t: t.as_subclass(Tensor), x)
+    if not inputs or not tensors(target):
+        got = ', '.join(type(x).__name__ for x in (*inputs, target))
+        raise TypeError(f"batch must hold inputs and, last, a tensor of targets, got {got}")
+    named = len(inputs) == 1 and isinstance(inputs[0], Mapping) and takes_keywords(model, inputs[0])
+    args, kwargs = ((), dict(inputs[0])) if named else (tuple(inputs), {})
+    return Part(plain(args), plain(kwargs), plain(target), key)
+
+def as_parts(model, batch):
+    "The micro-batches; TypeError if these are none."
+    if not isinstance(batch, (tuple, list, Mapping)) and hasattr(batch, '__iter__') and hasattr(batch, 'dataset'):
+        batch = first_batch(batch)
+    if not isinstance(batch, (tuple, list, Mapping)) or not batch:
+        raise TypeError("batch must be (inputs, ..., target), a dict, a DataLoader, or a list of such micro-batches, "
+                        f"got {type(batch).__name__}")
+    several = isinstance(batch, list) and all(isinstance(x, (tuple, list, Mapping)) for x in batch)
+    return [as_part(model, part) for part in (batch if several else [batch])]
+
+def few(part, n):
+    "The first `n` items; a target that is flattened has several entries for each."
+    sizes = [len(x) for x in tensors((part.args, part.kwargs)) if x.ndim]
+    if not sizes: return part
+    cut = lambda x: x[:n * len(x) // sizes[0]] if x.ndim and sizes[0] and len(x) % sizes[0] == 0 else x
+    return Part(each(cut, part.args), each(cut, part.kwargs), each(cut, part.target), part.key)
 
 def listed(names, most=3):
     "The first few of them."
     names = list(names)
     return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
 
-# %% ../../nbs/doctor/check_training.ipynb #656fce98
-LOOK, LEARN, STEPS = 256, 16, 30
-
+# %% ../../nbs/doctor/check_training.ipynb #3f217ac4
 def copies(*things):
     "Deep copies that share what the originals share; tensors kept from a module's last forward pass lose their graph."
     modules = [m for thing in things if isinstance(thing, nn.Module) for m in thing.modules()]
     kept = [x for m in modules for x in vars(m).values() if isinstance(x, Tensor) and not x.is_leaf]
     return copy.deepcopy(things, {id(x): x.detach().clone() for x in kept})
 
-def few(batch, n):
-    "The first `n` items; a target that is flattened has several entries for each."
-    size = next(len(x) for x in batch if isinstance(x, Tensor) and x.ndim)
-    return [x[:n * len(x) // size] if isinstance(x, Tensor) and x.ndim and len(x) % size == 0 else x for x in batch]
-
-def logits_of(output):
-    "The logits in what a model gives."
-    if isinstance(output, (tuple, list)): output = output[0]
+def logits_in(output):
+    "The logits in what a model gives; None if there are none."
+    if isinstance(output, (tuple, list)):
+        output = next((x for x in output if not isinstance(x, Tensor) or x.ndim), None)
+    if isinstance(output, Mapping): output = next((output[k] for k in ('logits', 'out') if k in output), None)
     output = getattr(output, 'logits', output)
-    if isinstance(output, Tensor): return output.as_subclass(Tensor)
-    raise TypeError(f"the model must give a tensor of logits, or an object with .logits, got {type(output).__name__}: "
-                    "wrap it in a module that does")
+    return output.as_subclass(Tensor) if isinstance(output, Tensor) and output.ndim else None
+
+def loss_in(output):
+    "The loss in what a model gives that computes its own; None if there is none."
+    if isinstance(output, (tuple, list)):
+        output = next((x for x in output if isinstance(x, Tensor) and not x.ndim), None)
+    elif isinstance(output, Mapping): output = output.get('loss')
+    else: output = getattr(output, 'loss', output)
+    return output if isinstance(output, Tensor) and not output.ndim else None
 
 class Patient:
-    "A copy of a model, with a batch and a loss."
-    def __init__(self, model, batch, loss_func, takes='logits', axis=1):
-        self.model, self.loss_func, self.takes, self.axis = model, loss_func, takes, axis
-        *self.inputs, self.target = batch
+    "A copy of model, loss and optimizer, with a part of the batch."
+    def __init__(self, case, part, opt=None):
+        module = case.loss_func if isinstance(case.loss_func, nn.Module) else None
+        self.model, loss, self.opt = copies(case.model, module, opt)
+        self.part, self.own, self.raw, self.loss_func = part, case.own_loss, case.raw, loss or case.loss_func
+        self.loss_module = loss
+        if any(nn.parameter.is_lazy(w) for w in self.model.parameters()):
+            with torch.no_grad(): self.output()
 
-    def logits(self, inputs=None): return logits_of(self.model(*(inputs or self.inputs)))
+    def output(self, part=None):
+        part = part or self.part
+        kwargs = {**part.kwargs, part.key: part.target} if self.own else part.kwargs
+        return refusing(self.model, *part.args, **kwargs)
 
-    def loss(self): return torch.as_tensor(self.loss_func(self.logits(), self.target)).mean()
+    def logits(self, part=None): return logits_in(self.output(part))
+
+    def loss(self):
+        output = self.output()
+        if self.own: return loss_in(output)
+        given = output if self.raw else logits_in(output)
+        return torch.as_tensor(refusing(self.loss_func, given, self.part.target)).mean()
+
+    @torch.no_grad()
+    def loss_now(self): return self.loss().item()
 
     def mode(self, train=True, dropout=True):
         self.model.train(train)
@@ -113,302 +154,666 @@ class Patient:
             if not dropout and 'Dropout' in type(m).__name__: m.eval()
         return self
 
-    def trainable(self): return {name: w for name, w in self.model.named_parameters() if w.requires_grad}
+    def trainable(self):
+        "Name -> parameter, those of the loss among them."
+        of_loss = self.loss_module.named_parameters() if self.loss_module is not None else ()
+        named = [*self.model.named_parameters(), *((f'loss.{name}', w) for name, w in of_loss)]
+        return {name: w for name, w in named if w.requires_grad}
 
     def gradients(self):
         "Name -> gradient, or None. Those of anything else that the loss depends on are left alone."
         loss, params = self.loss(), self.trainable()
+        self.last = loss.item()
         if not params or not loss.requires_grad: return dict.fromkeys(params)
         return dict(zip(params, torch.autograd.grad(loss, list(params.values()), allow_unused=True)))
 
     def step(self, opt):
-        for name, g in self.gradients().items(): self.model.get_parameter(name).grad = g
-        opt.step()
+        params = self.trainable()
+        for name, g in self.gradients().items(): params[name].grad = g
+        refusing(opt.step)
+        return self.last
 
-    def shares(self, logits):
-        "Logits, and the target as a share of each class; both (m, c) in float64."
-        x, t = wide(logits), self.target.cpu()
-        if self.takes.startswith('single'):
-            x, t = x.flatten(), t.double().flatten()
-            return torch.stack([0 * x, x], 1), torch.stack([1 - t, t], 1)
-        rows = lambda y: y.movedim(self.axis, -1).flatten(0, -2) if y.ndim > 1 else y[None]
-        if t.is_floating_point(): return rows(x), rows(t.double())
-        t, kept = t.flatten(), t.flatten() != getattr(self.loss_func, 'ignore_index', -100)
-        return rows(x)[kept], F.one_hot(t[kept].long(), x.shape[self.axis]).double()
+class Adam32:
+    "Adam with its numbers in float32, so that half precision learns, too."
+    def __init__(self, params, lr):
+        self.params, self.lr, self.t = list(params), lr, 0
+        wide = [w.detach().float() for w in self.params]  # float32 parameters themselves
+        self.state = [(x, torch.zeros_like(x), torch.zeros_like(x)) for x in wide]
 
     @torch.no_grad()
-    def cross_entropy(self): return cross_entropy(*self.shares(self.logits())).item()
+    def step(self):
+        self.t += 1
+        for w, (x, mean, square) in zip(self.params, self.state):
+            if w.grad is None: continue
+            g = w.grad.float()
+            mean.lerp_(g, .1)
+            square.mul_(.999).addcmul_(g, g, value=.001)
+            root = (square / (1 - .999**self.t)).sqrt_().add_(1e-8)
+            x.addcdiv_(mean, root, value=-self.lr / (1 - .9**self.t))
+            if x.dtype != w.dtype: w.copy_(x)
 
-    @torch.no_grad()
+# %% ../../nbs/doctor/check_training.ipynb #48844d55
+ENDED = {'probabilities': softmax, 'log-probabilities': log_softmax, 'sigmoid': lambda x, axis: x.sigmoid(),
+         'tanh': lambda x, axis: x.tanh()}
+
+class Case:
+    "A training that is to begin, and what has been asked of it, each once."
+    def __init__(self, model, parts, loss_func, opt):
+        self.model, self.parts, self.opt, self.noted = model, parts, opt, []
+        self.loss_func, self.own_loss, self.raw = loss_func or cross_entropy, False, False
+        self.largest = max(parts, key=lambda part: sum(t.numel() for t in tensors(part.target)))
+        self.own_loss = loss_func is None and bool(self.largest.key) and self.gives_loss()
+        self.raw = not self.own_loss and not isinstance(self.largest.target, Tensor)
+
+    def gives_loss(self):
+        "Does the model return its own loss if it is given the target?"
+        self.own_loss = True
+        try: return loss_in(Patient(self, few(self.largest, 2)).output()) is not None
+        except Refused: return False
+
+    @cached_property
+    def first(self):
+        "A copy with the whole batch, and what it gives; or the exception that it raises."
+        try:
+            patient = Patient(self, few(self.largest, LOOK)).mode(dropout=False)
+            output = patient.output()
+        except Refused as refusal: return None, refusal.__cause__
+        return patient, output
+
+    @property
+    def runs(self): return self.first[0] is not None
+
+    @cached_property
+    def batch(self):
+        "Logits, target and loss, for the questions of `diagnose`; None if the loss isn't one of logits and target."
+        patient, output = self.first
+        logits = logits_in(output) if self.runs else None
+        if logits is None or self.own_loss or self.raw: return None
+        return Batch(logits, patient.part.target, patient.loss_func)
+
+    def lacks(self, need):
+        "What is missing, in words; '' if nothing is."
+        if need == 'optimizer': return 'no optimizer' if self.opt is None else ''
+        if need == 'parts': return 'no micro-batches' if len(self.parts) < 2 else ''
+        if not self.runs: return "the model doesn't run"
+        if need == 'a run': return ''
+        if unusable := [f.rule for f in self.noted if f.rule in UNUSABLE]: return unusable[0]
+        if need == 'a loss': return ''
+        if need == 'a known loss': return self.unknown
+        if need == 'cross-entropy':
+            return self.unknown or ('' if self.batch.takes == 'logits' else 'the loss is no cross-entropy of logits')
+        if need == 'items': return self.uncut
+        raise ValueError(need)
+
+    @cached_property
+    def unknown(self):
+        if self.own_loss: return 'the model computes its own loss'
+        if self.batch is None: return 'several targets'
+        return 'the loss is none of the known' if self.batch.takes in ('', 'nothing') else ''
+
+    def stops(self, finding): return False
+
+    # --- a few items
+    @cached_property
+    def small(self):
+        "A few items, if the model runs on them; else all, as in a graph."
+        n = max((len(t) for t in tensors((self.largest.args, self.largest.kwargs)) if t.ndim), default=1)
+        each_one = sum(t.numel() for t in tensors(self.largest.target)) // max(n, 1)  # targets of an item
+        part = few(self.largest, min(LEARN, max(2, n // 8) if each_one >= 8 else max(6, n // 4)))
+        try:
+            patient = Patient(self, part).mode(dropout=False)
+            with torch.no_grad(): patient.loss()
+            return part
+        except Refused: return few(self.largest, LOOK)
+
+    @cached_property
+    def uncut(self):
+        "Why the items can't be looked at one by one; '' if they can."
+        logits, inputs = logits_in(self.first[1]), tensors((self.largest.args, self.largest.kwargs))
+        if logits is None: return 'the model gives no logits'
+        n = len(inputs[0]) if inputs and inputs[0].ndim else 0
+        square = len(inputs) > 1 and any(x.shape == (n, n) and n > 1 for x in inputs[1:])  # who is whose neighbour
+        if not n or square or any(x.ndim and len(x) != n for x in inputs):
+            return 'not all inputs have a row for each item'
+        try:
+            with torch.no_grad(): cut = Patient(self, few(self.largest, max(2, n // 2))).mode(False).logits()
+        except Refused: return ''
+        same = cut.shape[1:] == self.first[0].logits().shape[1:]
+        return '' if same or cut.ndim != logits.ndim else 'the classes are the items of the batch'
+
+    def patient(self, opt=None, part=None): return Patient(self, part or self.small, opt).mode(dropout=False)
+
+    # --- what is possible
+    @cached_property
     def bounds(self):
-        "The least loss that there is; the least of those that ignore the input."
-        q = self.shares(self.logits())[1]
-        entropy = lambda p: torch.special.entr(p).sum(-1).mean().item()
-        return entropy(q), entropy(q.mean(0))
+        "The least loss that any logits have on the few items, and the least of logits that are alike; None if unknown."
+        if self.own_loss or self.batch is None: return None
+        p = self.patient()
+        with torch.no_grad(): few_items = Batch(p.logits(), self.small.target, p.loss_func)
+        takes, axis = self.batch.takes, self.batch.axis
+        loss_func, logits, target = few_items.on_cpu
+        ends = given(self.batch.logits, axis)[0] if logits.ndim else ''
+        ends = PROPER.get(takes) or (ENDED.get(ends) if not takes else None) or (lambda x, axis: x)
+        shape = [n if logits.ndim > 1 and i == axis % logits.ndim else 1 for i, n in enumerate(logits.shape)]
+        start = logits.float() if takes == '' else torch.zeros(logits.shape)
+        if takes == '' and ends in ENDED.values(): start = torch.zeros(logits.shape)
+        loss = lambda z: torch.as_tensor(refusing(loss_func, ends(z.expand(logits.shape), axis), target)).mean()
+        ones = [i for i, n in enumerate(shape) if n == 1]
+        alike = start.mean(ones, keepdim=True) if ones else start
+        try: least, constant = lowest(loss, start), lowest(loss, alike, logits.numel())
+        except Refused: return None
+        if not math.isfinite(least + constant) or not takes and least < -1e-3: return None
+        return least, max(constant, least)
 
     def enough(self, part=.8):
         "A loss below this shows that the input was used; with a smaller `part`, that much has been learned."
-        least, constant = self.bounds()
+        if self.bounds is None: return part * self.start if self.start > 0 else -math.inf
+        least, constant = self.bounds
         return least + part * (constant - least)
 
-# %% ../../nbs/doctor/check_training.ipynb #e01cd0fa
-def look_at_model(model, inputs):
-    "What can be seen without running it."
-    if any(isinstance(x, Tensor) and x.is_floating_point() and not x.isfinite().all() for x in inputs):
-        yield Row('input', 'nan or inf', 'finite', [certain('nan in the input')])
+    @cached_property
+    def start(self): return self.patient().loss_now()
+
+    @cached_property
+    def able(self): return self.start > 0 if self.bounds is None else self.bounds[1] - self.bounds[0] > 1e-6
+
+    @cached_property
+    def learned(self):
+        "Fresh copies trained on the few items at rising learning rates: the best, its loss, the names of what moved."
+        best = None
+        for lr, steps in (1e-3, STEPS), (1e-2, STEPS), (1e-1, STEPS), (1e-2, 6 * STEPS):  # the last for slow ones
+            p = self.patient()
+            params = p.trainable()
+            opt = Adam32(params.values(), lr)
+            before = {name: state[0].clone() for name, state in zip(params, opt.state)}
+            for done in range(1, steps + 1):
+                loss = p.step(opt)
+                if done >= 10 and loss < self.enough(.1): break
+                if done == 12 and lr < .1 and steps == STEPS and not loss < self.enough(.95): break  # a larger rate
+            moved = [name for name, state in zip(params, opt.state) if not torch.equal(state[0], before[name])]
+            loss = p.loss_now()
+            if best is None or not loss >= best[1]: best, self.steps = (p, loss, moved), done
+            if loss < self.enough(.3 if steps == STEPS and lr < .1 else .8) or not self.able: break
+        return best
+
+def lowest(loss, start, size=0):
+    "The least loss that some steps of the scores themselves lead to."
+    z, size = start.clone().requires_grad_(), size or start.numel()
+    opt, values = torch.optim.Adam([z], 1.), []
+    if not (first := loss(z)).requires_grad: return math.nan
+    sure = torch.autograd.grad(first, z)[0].sign()
+    with torch.no_grad(): values += [loss(z).item(), loss(-20 * sure).item()]
+    for i in range(30 if size <= MOST // 10 else 8 if z.numel() < size else 0):
+        opt.param_groups[0]['lr'] = .9**i
+        value = loss(z)
+        opt.zero_grad()
+        value.backward()
+        values.append(value.item())
+        opt.step()
+    return min(v for v in values if not math.isnan(v)) if not all(map(math.isnan, values)) else math.nan
+
+# %% ../../nbs/doctor/check_training.ipynb #3772b908
+QUESTIONS = []
+
+@question(QUESTIONS, 'the batch and its loss')
+def about_batch(case):
+    if not case.runs:
+        yield error('model raises', error=told(case.first[1]), hint=hint(case))
+        return
+    if case.batch is None: return
+    rows = list(answers(case.batch, OF_THE_BATCH))
+    found = list({f.rule: f for f in case.batch.noted}.values())
+    missed = [row for row in rows if row.mark == 'could not look']
+    yield Row('the batch and its loss', listed((f.rule for f in found), 1) or 'nothing found', 'nothing', found)
+    yield from missed
+
+def told(raised): return f'{type(raised).__name__}: {raised}'.split('\n')[0].rstrip('.') + '.'
+
+def hint(case):
+    "What the inputs may have to do with it."
+    inputs = tensors((case.largest.args, case.largest.kwargs))
+    negative = [x for x in inputs if not x.is_floating_point() and not x.is_complex() and x.numel() and x.min() < 0]
+    if negative: return f' An input of integers holds {negative[0].min().item()}: a negative index has no embedding.'
+    return f" The shapes of the inputs are {listed((str(tuple(x.shape)) for x in inputs), 5)}."
+
+@question(QUESTIONS, 'input')
+def about_input(case):
+    floats = [x for x in tensors((case.largest.args, case.largest.kwargs)) if x.is_floating_point()]
+    if any(not x.isfinite().all() for x in floats):
+        yield Row('input', 'nan or inf', 'finite', [error('nan in the input')])
+
+@question(QUESTIONS, 'repeated items')
+def about_repeats(case):
+    "Few distinct ones; of at least four numbers each, for short ones may well repeat."
+    inputs = tensors((case.largest.args, case.largest.kwargs))
+    n = len(inputs[0]) if inputs and inputs[0].ndim else 0
+    rows = [x.detach().reshape(n, -1).double().cpu() for x in inputs if x.ndim and len(x) == n and x.numel() <= 10**7]
+    if n < 16 or not rows or not all(x.is_floating_point() for x in inputs) or sum(x.shape[1] for x in rows) < 4: return
+    distinct = len(torch.cat(rows, 1).unique(dim=0))
+    if distinct <= n // 4: yield warning('repeated items', n=n, distinct=distinct)
+
+@question(QUESTIONS, 'mode')
+def about_mode(case):
+    model = case.model
     if any(word in type(m).__name__ for m in model.modules() for word in ('Dropout', 'BatchNorm')):
         yield Row('mode', 'training' if model.training else 'evaluation', 'training',
-                  [] if model.training else [suspicion('evaluation mode')])
-    own, parts = {id(m) for m in model.modules()}, lambda v: v.values() if isinstance(v, dict) else v
-    stray = {f'{name}.{attr}'.lstrip('.') for name, m in model.named_modules() for attr, v in vars(m).items()
+                  [] if model.training else [warning('evaluation mode')])
+
+@question(QUESTIONS, 'layers in plain lists')
+def about_lists(case):
+    own, values = {id(m) for m in case.model.modules()}, lambda v: v.values() if isinstance(v, dict) else v
+    stray = {f'{name}.{attr}'.lstrip('.') for name, m in case.model.named_modules() for attr, v in vars(m).items()
              if isinstance(v, (list, tuple, dict)) and attr[0] != '_'
-             for x in parts(v) if isinstance(x, nn.Module) and id(x) not in own and any(True for _ in x.parameters())}
+             for x in values(v) if isinstance(x, nn.Module) and id(x) not in own and any(True for _ in x.parameters())}
     if stray:
         yield Row('layers in plain lists', f'{len(stray)}', '0',
-                  [suspicion('layers in a list', names=listed(sorted(stray)))])
+                  [warning('layers in a list', names=listed(sorted(stray)))])
 
+@question(QUESTIONS, 'parameters')
+def about_parameters(case):
+    "Are they what they seem to be: frozen, apart, adapted?"
+    named = dict(case.model.named_parameters())
+    like = lambda words: difflib.get_close_matches('requires_grad', [w for w in words if w != 'requires_grad'], 1, .85)
+    found = {name: like(vars(w)) for name, w in named.items()}
+    found |= {name: like(vars(m)) or [w for w in vars(m) if w == 'requires_grad']
+              for name, m in case.model.named_modules()}
+    wrong = [name for name, words in found.items() if words]
+    if wrong: yield warning('misspelt requires_grad', names=listed(wrong), word=found[wrong[0]][0])
+    places = {}
+    for name, m in case.model.named_modules():
+        for own, w in m.named_parameters(recurse=False): places.setdefault(id(w), []).append((type(m), f'{name}.{own}'))
+    tied = [[name for _, name in at] for at in places.values()
+            if len(at) > 1 and len({kind for kind, _ in at}) == 1
+            and not issubclass(at[0][0], (nn.Embedding, nn.EmbeddingBag))]
+    if tied: yield warning('shared weights', names=listed(tied[0]))
+    adapted = {name.split('lora_')[0] for name in named if 'lora_' in name}
+    loose = [name for name, w in named.items() if w.requires_grad and w.ndim > 1 and 'lora_' not in name
+             and any(name.startswith(prefix) and prefix for prefix in adapted)]
+    if loose: yield warning('base not frozen', names=listed(loose))
+
+@question(QUESTIONS, 'images')
+def about_images(case):
+    convs = any(isinstance(m, nn.Conv2d) for m in case.model.modules())
+    for x in tensors((case.largest.args, case.largest.kwargs)):
+        if convs and x.ndim == 4 and x.shape[3] in (1, 3) and min(x.shape[1:3]) >= 8:
+            yield warning('channels last', shape=tuple(x.shape))
+
+@question(QUESTIONS, 'layers used twice', 'a run')
+@torch.no_grad()
+def about_reuse(case):
+    "A batch norm that is called more often than any layer with weights is shared by several places."
+    p, calls = Patient(case, case.small).mode(dropout=False), Counter()
+    layers = {name: m for name, m in p.model.named_modules() if not list(m.children()) and list(m.parameters(False))}
+    for name, m in layers.items(): m.register_forward_hook(lambda m, x, y, name=name: calls.update([name]))
+    p.output()
+    norms = [name for name, m in layers.items() if 'BatchNorm' in type(m).__name__ and calls[name] > 1]
+    rest = max((calls[name] for name, m in layers.items() if 'Norm' not in type(m).__name__), default=0)
+    shared = [name for name in norms if calls[name] > rest]
+    if shared: yield warning('stateful layer reused', names=listed(shared))
+
+# %% ../../nbs/doctor/check_training.ipynb #4a523831
 def last_bias(model, c):
     "That of the last linear layer with `c` outputs, in float64."
     found = [m.bias for m in model.modules() if isinstance(m, nn.Linear) and m.bias is not None and len(m.bias) == c]
     return wide(found[-1]) if found else None
 
-def why_so_high(p, q, loss):
+def shares_of(target, logits, axis, ignore=-100):
+    "How often each class is the target."
+    c = logits.shape[axis]
+    if target.shape == logits.shape and target.is_floating_point():
+        return wide(target).movedim(axis, -1).flatten(0, -2).mean(0)
+    t = target.flatten().cpu()
+    count = t[(t >= 0) & (t < c) & (t != ignore)].long().bincount(minlength=c).double()
+    return count / count.sum().clamp(min=1)
+
+@question(QUESTIONS, 'loss at the start', 'a known loss')
+def about_start(case):
+    "The loss before any training, compared with that of logits which are all 0."
+    b = case.batch
+    p = case.patient(part=case.first[0].part)
+    loss = p.loss_now()
+    zeros = b.proper(torch.zeros(b.logits.shape))
+    try: start = value_of(b.on_cpu[0], zeros, b.on_cpu[2])
+    except Refused: return
+    c = 2 if b.single or b.logits.ndim < 2 else b.logits.shape[b.axis]
+    if start <= 0 or c < 2: return
+    unit, found = start / math.log(c), why_so_high(case, p, loss, start, c)
+    plain = f'ln {c} = {start:.3f}, or less' if math.isclose(unit, 1, rel_tol=1e-3) else f'{start:.3f}, or less'
+    yield Row('loss at the start', f'{loss:.3f}', plain, [found] if found else [])
+
+def why_so_high(case, p, loss, start, c):
     "The finding for a loss that is too high at the start; None if it isn't."
-    c, start, bias = q.shape[1], math.log(q.shape[1]), last_bias(p.model, q.shape[1])
-    said, seen = None if bias is None else softmax(bias), q.mean(0)
-    if said is not None and loss > start + .5 and -(seen * said.log()).sum() > start + 1:
-        show = lambda v: ', '.join(f'{x:.2f}' for x in v[:5].tolist())
-        return suspicion('last bias against the classes', said=show(said), seen=show(seen))
-    if not 2 * start + 1 < loss < math.inf: return None
-    floats = [x for x in p.inputs if isinstance(x, Tensor) and x.is_floating_point()]
+    b, unit, bias = case.batch, start / math.log(c), None if case.batch.single else last_bias(p.model, c)
+    if bias is not None and loss > start + .5 * unit:
+        seen, said = shares_of(b.target, b.logits, b.axis), softmax(bias)
+        if near(seen.sum(), torch.ones(())) and (seen >= 0).all() and -(seen * said.log()).sum() > math.log(c) + 1:
+            show = lambda v: ', '.join(f'{x:.2f}' for x in v[:5].tolist())
+            return warning('last bias against the classes', said=show(said), seen=show(seen))
+    if not 2 * start + unit < loss < math.inf: return None
+    floats = [x for x in tensors((p.part.args, p.part.kwargs)) if x.is_floating_point()]
     largest = max((x.abs().max().item() for x in floats), default=0)
     cause = (f'The inputs reach {largest:.4g}: scale them to about 1.' if largest > 20 else
              'The logits are far too large: make the initial weights smaller. '
              '(A trained network that is sure and wrong looks the same.)')
-    return suspicion('high loss at the start', loss=loss, c=c, start=start, cause=cause)
+    return warning('high loss at the start', loss=loss, start=start, cause=cause)
 
+@question(QUESTIONS, 'range of the logits', 'cross-entropy')
 @torch.no_grad()
-def look_at_start(p):
-    "The loss before any training."
-    x, q = p.shares(p.logits())
-    loss = cross_entropy(x, q).item()
-    found = why_so_high(p, q, loss)
-    yield Row('loss at the start', f'{loss:.3f}', f'ln {q.shape[1]} = {math.log(q.shape[1]):.3f}, or less',
-              [found] if found else [])
+def about_range(case):
+    "Do logits stay between -1 and 1, even if all parameters are ten times as large? What is then the least loss?"
+    p = case.patient()
+    for w in p.model.parameters(): w.mul_(10)
+    logits, b = p.logits(), case.batch
+    largest = logits.abs().max().item()
+    if not largest <= 1.001 or b.single or not logits.any() or given(b.logits, b.axis)[0] != 'logits': return
+    loss, c = p.loss_func, logits.shape[b.axis]
+    zeros = torch.zeros_like(logits)
+    with torch.enable_grad(): grad = Batch(zeros, p.part.target, loss).ran[1]
+    if grad is None: return
+    floor, start = (value_of(loss, x, p.part.target) for x in (-grad.sign(), zeros))
+    if c > 1 and floor > .3 * start: yield warning('bounded logits', floor=floor, start=start)
 
-# %% ../../nbs/doctor/check_training.ipynb #1fd08ec9
-def by_heart(make):
-    "Train fresh copies on a few items at rising learning rates: the best, its loss, and the names of what has moved."
-    best = None
-    for lr in (1e-3, 1e-2, 1e-1):
-        p = make().mode(dropout=False)
-        params = p.trainable()
-        before, opt = {name: w.detach().clone() for name, w in params.items()}, torch.optim.Adam(params.values(), lr)
-        for _ in range(STEPS): p.step(opt)
-        loss, moved = p.cross_entropy(), [name for name, w in params.items() if not torch.equal(w, before[name])]
-        if best is None or loss < best[1]: best = p, loss, moved
-        if loss < p.enough(.3): break
-    return best
-
-def look_at_learning(make):
+# %% ../../nbs/doctor/check_training.ipynb #b2b0972f
+@question(QUESTIONS, 'overfit one batch', 'a loss')
+def about_learning(case):
     "Can it be learned, by which parameters, and what has been learned then?"
-    p = make().mode(dropout=False)
-    if all(g is None for g in p.gradients().values()):
-        yield Row('parameters that learn', '0', 'all', [certain('nothing to train')])
+    gradients = case.patient().gradients()
+    if all(g is None for g in gradients.values()):
+        yield Row('parameters that learn', '0', 'all', [error('nothing to train')])
         return
-    start, (least, constant), enough = p.cross_entropy(), p.bounds(), p.enough()
-    p, loss, moved = by_heart(make)
-    n, able = len(p.target) if p.target.ndim else 1, constant - least > 1e-6
-    found = suspicion('cannot overfit one batch', steps=STEPS, n=n, loss=loss, constant=constant)
-    yield Row('overfit one batch', f'{loss:.3f} after {STEPS} steps', f'below {enough:.3f}',
-              [found] if able and not loss < enough else [])
+    broken = [name for name, g in gradients.items() if g is not None and not g.isfinite().all()]
+    if broken and math.isfinite(case.start):
+        where = f' at {listed(broken)}'
+        yield Row('gradient', 'nan or inf', 'finite', [error('gradient not finite', loss=case.start, where=where)])
+        return
+    p, loss, moved = case.learned
+    n = len(tensors(case.small.target)[0]) if tensors(case.small.target)[0].ndim else 1
+    constant = case.start if case.bounds is None else case.bounds[1]
+    failed = warning('cannot overfit one batch', steps=case.steps, n=n, loss=loss, constant=constant)
+    yield Row('overfit one batch', f'{loss:.3f} after {case.steps} steps', f'below {case.enough():.3f}',
+              [failed] if case.able and not loss < case.enough() else [])
     still = [name for name in p.trainable() if name not in moved]
-    open_ = start > least + 1e-3  # else there is nothing left to learn, and no gradient
+    open_ = case.bounds is None or case.start > case.bounds[0] + 1e-3  # else there is nothing left to learn
     yield Row('parameters that move', f'{len(moved)} of {len(p.trainable())}', 'all',
-              [suspicion('parameters never move', names=listed(still), steps=STEPS)] if still and open_ else [])
-    yield from look_at_depth(p)
-    if able and loss < enough: yield from look_at_modes(p, loss, constant)
-    yield from look_at_input(p)
+              [warning('parameters never move', names=listed(still), steps=case.steps)] if still and open_ else [])
+    yield from about_depth(p)
+    if case.bounds and case.able and loss < case.enough(): yield from about_modes(p, loss, constant)
 
-@torch.no_grad()
-def look_at_input(p):
-    "Once something has been learned: do an item's logits depend on its input, and only on its own?"
-    batched = lambda x: isinstance(x, Tensor) and x.ndim and len(x) == n
-    same = lambda others: all(x is y or torch.equal(x, y) for x, y in zip(p.inputs, others))
-    change = lambda others: (p.logits(others) - p.logits()).abs()
-    p.mode(False)
-    was = p.logits()
-    n, scale = len(was), was.abs().max().item()
-    if not torch.equal(was, p.logits()):
-        yield Row('the same input twice', 'other logits', 'the same', [suspicion('random in evaluation mode')])
-        return
-    others = [torch.cat([x[:-1].roll(1, 0), x[-1:]]) if batched(x) else x for x in p.inputs]
-    if n > 2 and not same(others):
-        mixed = change(others)[-1].max().item()
-        yield Row("other items' inputs", f'logits move by {mixed:.2g}', '0',
-                  [suspicion('items mix')] if mixed > 1e-3 * scale else [])
-    p.mode(dropout=False)  # in evaluation mode, batch norm that has not settled may drown the input
-    zeros = [torch.zeros_like(x) if isinstance(x, Tensor) and x.is_floating_point() else x for x in p.inputs]
-    others = [x.roll(1, 0) if batched(x) else x for x in p.inputs] if same(zeros) else zeros
-    if same(others): return
-    moved = change(others).max().item()
-    yield Row('another input', f'logits move by {moved:.2g}', 'more than 0',
-              [] if moved > 1e-5 * scale else [certain('input ignored')])
+def about_depth(p):
+    "How evenly does the gradient reach the layers?"
+    gradients, params = p.mode(dropout=False).gradients(), p.trainable()
+    weights = {name: (g, params[name]) for name, g in gradients.items() if g is not None and g.ndim > 1}
+    size = {name: (wide(g).norm() / wide(w).norm()).item() for name, (g, w) in weights.items() if g.any() and w.any()}
+    if len(size) < 2: return
+    low, high = min(size, key=size.get), max(size, key=size.get)
+    ratio = size[low] / size[high]
+    yield Row('least gradient to most', f'{ratio:.1g}', 'above 1e-5',
+              [warning('vanishing gradient', low=low, high=high, ratio=ratio)] if ratio < 1e-5 else [])
 
 @torch.no_grad()
 def means_follow(p):
     "Does batch norm approach the means of a batch that it sees again and again? Five steps on, clearly less is left."
     p.mode(dropout=False)
     def five_later():
-        for _ in range(5): p.logits()
+        for _ in range(5): p.output()
         means = [getattr(m, 'running_mean', None) for m in p.model.modules()]
         return torch.cat([mean for mean in means if mean is not None] or [torch.zeros(1)])
     start, then, end = five_later(), five_later(), five_later()
     return bool((end - then).norm() < .99 * (then - start).norm())
 
-def look_at_modes(p, loss, constant):
+def about_modes(p, loss, constant):
     "Does what was learned hold in evaluation mode (at least half), and with dropout (at most twice a constant's loss)?"
     has = lambda word: any(word in type(m).__name__ for m in p.model.modules())
     if has('BatchNorm'):
-        follow, valid = means_follow(p), p.mode(False).cross_entropy()
+        follow, valid = means_follow(p), p.mode(False).loss_now()
         holds = follow or valid < (loss + constant) / 2
         yield Row('training, evaluation mode', f'{loss:.3f}, {valid:.3f}', 'alike',
-                  [] if holds else [suspicion('train and eval differ', train=loss, valid=valid)])
+                  [] if holds else [warning('train and eval differ', train=loss, valid=valid)])
     if has('Dropout'):
-        on = sum(p.mode().cross_entropy() for _ in range(10)) / 10
+        on = sum(p.mode().loss_now() for _ in range(10)) / 10
         yield Row('without, with dropout', f'{loss:.3f}, {on:.3f}', 'alike',
-                  [] if on < 2 * constant else [suspicion('dropout too high', on=on, off=loss)])
+                  [] if on < 2 * constant else [warning('dropout too high', on=on, off=loss)])
 
-def look_at_depth(p):
-    "How evenly does the gradient reach the layers?"
-    gradients = p.mode(dropout=False).gradients()
-    weights = {name: (g, p.model.get_parameter(name)) for name, g in gradients.items() if g is not None and g.ndim > 1}
-    size = {name: (wide(g).norm() / wide(w).norm()).item() for name, (g, w) in weights.items() if g.any() and w.any()}
-    if len(size) < 2: return
-    low, high = min(size, key=size.get), max(size, key=size.get)
-    ratio = size[low] / size[high]
-    yield Row('least gradient to most', f'{ratio:.1g}', 'above 1e-5',
-              [suspicion('vanishing gradient', low=low, high=high, ratio=ratio)] if ratio < 1e-5 else [])
+@question(QUESTIONS, 'backward', 'a loss')
+def about_backward(case):
+    "If there is an autograd.Function of one's own: does the loss change along its gradient as it says?"
+    p = case.patient()
+    if not own_functions(p.loss()) or p.loss_now() != p.loss_now(): return
+    params, ratios = p.trainable(), []
+    sizes = {name: wide(g).norm().item() for name, g in p.gradients().items() if g is not None}
+    for name in sorted(sizes, key=sizes.get)[-6:]:
+        if sizes[name] > 1e-4 * max(sizes.values()): ratios.append((sizes[name], slope(p, params[name], name)))
+    wrong = [(said, seen) for said, seen in ratios if abs(seen) > .01 * said and abs(seen / said - 1) > .2]
+    if wrong: yield warning('wrong backward', said=wrong[0][0], measured=wrong[0][1])
 
-# %% ../../nbs/doctor/check_training.ipynb #2199dea6
+@torch.no_grad()
+def slope(p, w, name):
+    "By how much the loss changes along the gradient of one parameter."
+    with torch.enable_grad(): g = p.gradients()[name]
+    change, before, losses = 1e-3 * max(abs(p.loss_now()), .01) / wide(g).norm().item(), w.clone(), []
+    for sign in (1, -1):
+        w.copy_(before + sign * change * g / g.norm())
+        losses.append(p.loss_now())
+    w.copy_(before)
+    return (losses[0] - losses[1]) / (2 * change)
+
+def own_functions(loss):
+    "Are there nodes of a Python autograd.Function in the graph, other than this package's?"
+    todo, seen = [loss.grad_fn], set()
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen: continue
+        seen.add(node)
+        own = isinstance(node, torch.autograd.function.BackwardCFunction)
+        if own and not type(node)._forward_cls.__module__.startswith(__name__.split('.')[0]): return True
+        todo += [n for n, _ in node.next_functions]
+    return False
+
+# %% ../../nbs/doctor/check_training.ipynb #b6416bd5
+def input_names(model, part):
+    "Name -> tensor, of those inputs that are tensors."
+    params = inspect.signature(model.forward).parameters
+    names = [name for name, p in params.items() if p.kind is not p.VAR_POSITIONAL]
+    named = {names[i] if i < len(names) else f'input {i + 1}': x for i, x in enumerate(part.args)} | part.kwargs
+    return {name: x for name, x in named.items() if isinstance(x, Tensor) and x.ndim}
+
+def with_input(model, part, name, value):
+    "The part with another value of one input."
+    if name in part.kwargs: return replace(part, kwargs={**part.kwargs, name: value})
+    old = input_names(model, part)[name]
+    return replace(part, args=tuple(value if x is old else x for x in part.args))
+
+def change(before, after): return (wide(after) - wide(before)).abs().nan_to_num(0, math.inf).max().item()
+
+@question(QUESTIONS, 'the same input twice', 'a loss', 'items')
+@torch.no_grad()
+def about_items(case):
+    "Once something has been learned: do an item's logits depend on its input, and only on its own?"
+    p = case.learned[0].mode(False)
+    was = p.logits()
+    if not torch.equal(was.nan_to_num(0), p.logits().nan_to_num(0)):
+        yield Row('the same input twice', 'other logits', 'the same', [warning('random in evaluation mode')])
+        return
+    yield from about_others(p, was)
+    yield from about_each_input(case, p)
+
+def about_others(p, was):
+    "Replace all items but the last by copies of the first: the last one's logits must stay."
+    inputs = tensors((p.part.args, p.part.kwargs))
+    n, scale = len(inputs[0]), was.abs().max().item()
+    copied = lambda x: torch.cat([x[:1].expand_as(x[:-1]), x[-1:]]) if x.ndim and len(x) == n else x
+    if n < 2 or len(was) % n or all(torch.equal(x, copied(x)) for x in inputs): return
+    others = replace(p.part, args=each(copied, p.part.args), kwargs=each(copied, p.part.kwargs))
+    moved = change(was[-(len(was) // n):], p.logits(others)[-(len(was) // n):])
+    yield Row("other items' inputs", f'logits move by {moved:.2g}', '0',
+              [warning('items mix')] if moved > 1e-3 * scale else [])
+
+def about_each_input(case, p):
+    "Exchange one input among the items: some logits must move, before training or after."
+    ignored, moves, fresh = [], {}, case.patient()
+    p.mode(dropout=False)  # in evaluation mode, batch norm that has not settled may drown the input
+    inputs = input_names(case.model, p.part)
+    for name, x in inputs.items():
+        other = x.roll(1, 0)
+        if torch.equal(other, x) and x.is_floating_point(): other = torch.zeros_like(x)
+        if torch.equal(other, x): continue
+        part = with_input(case.model, p.part, name, other)
+        moved = [change(q.logits(), q.logits(part)) for q in (p, fresh)]
+        moves[name] = max(moved)
+        if all(m <= 1e-5 * q.logits().abs().max().item() for m, q in zip(moved, (p, fresh))): ignored.append(name)
+    if not moves: return
+    if ignored and len(ignored) == len(moves): found = [error('input ignored', which='the input')]
+    else: found = [warning('input ignored', which=f'the input "{name}"') for name in ignored[:1]]
+    least = min(moves.values())
+    yield Row('another input', f'logits move by {least:.2g}', 'more than 0', found)
+
+@question(QUESTIONS, 'later inputs', 'a loss')
+@torch.no_grad()
+def about_future(case):
+    "If the targets are the next inputs: may logits depend on later inputs?"
+    p, _ = case.first
+    inputs = [x for x in tensors((p.part.args, p.part.kwargs)) if not x.is_floating_point() and x.ndim == 2]
+    t = p.part.target
+    if not inputs or not isinstance(t, Tensor) or t.is_floating_point(): return
+    x = inputs[0]
+    if t.numel() != x.numel() or x.shape[1] < 3: return
+    t, kept = t.view(x.shape), t.view(x.shape) >= 0
+    same = lambda a, b, where: bool(where.any()) and (a == b)[where].float().mean() > .9
+    ahead, itself = same(t[:, :-1], x[:, 1:], kept[:, :-1]), same(t, x, kept)
+    shifts = case.own_loss or case.batch is not None and not case.batch.lacks('positions') and case.batch.shift == -1
+    if ahead and shifts and not case.own_loss: yield error('shifted twice')
+    if itself and not shifts: yield warning('target is the input')
+    if not (ahead or itself and shifts): return
+    p, half = case.patient(part=p.part).mode(False), x.shape[1] // 2
+    y = x.clone()
+    y[:, half:] = y[:, half:].roll(1, 0)
+    was, now = p.logits(), p.logits(replace(p.part, args=each(lambda v: y if v is x else v, p.part.args),
+                                            kwargs=each(lambda v: y if v is x else v, p.part.kwargs)))
+    if was.ndim == 2: was, now = was.view(*x.shape, -1), now.view(*x.shape, -1)
+    if was.ndim != 3 or torch.equal(x, y): return
+    if was.shape[1] != x.shape[1] or case.batch is not None and case.batch.axis == 1:
+        was, now = was.movedim(1, -1), now.movedim(1, -1)
+    moved = change(was[:, :half], now[:, :half])
+    yield Row('later inputs', f'earlier logits move by {moved:.1g}', '0',
+              [error('sees later inputs')] if moved > 1e-3 * was.abs().max().item() else [])
+
+# %% ../../nbs/doctor/check_training.ipynb #6df89ad0
 def held_by(opt):
     "The parameters in PyTorch's or fastai's optimizer."
     if hasattr(opt, 'all_params'): return [w for w, *_ in opt.all_params()]
     return [w for group in opt.param_groups for w in group['params']]
 
-def look_at_optimizer(p, opt):
-    "Which parameters does it hold, and how large are its steps?"
-    params, ids = p.mode(dropout=False).trainable(), {id(w) for w in held_by(opt)}
-    held = {name: w for name, w in params.items() if id(w) in ids}
-    missing = [name for name in params if name not in held]
-    if not held: found = [certain('optimizer of another model')]
-    else: found = [suspicion('not in the optimizer', names=listed(missing))] if missing else []
+@question(QUESTIONS, 'optimizer holds', 'optimizer', 'a run')
+def about_holding(case):
+    "Which parameters does it hold?"
+    p = Patient(case, case.small, case.opt)
+    params, ids = p.trainable(), {id(w) for w in held_by(p.opt)}
+    held, missing = [n for n, w in params.items() if id(w) in ids], [n for n, w in params.items() if id(w) not in ids]
+    frozen = [name for name, w in p.model.named_parameters() if id(w) in ids and not w.requires_grad]
+    if not held and not frozen and params: found = [error('optimizer of another model')]
+    else:
+        said = '' if held else ' It holds only frozen ones.'
+        kind = warning if held else error
+        found = [kind('not in the optimizer', names=listed(missing), frozen=said)] if missing else []
     yield Row('optimizer holds', f'{len(held)} of {len(params)}', 'all parameters', found)
+
+@question(QUESTIONS, "the optimizer's options", 'optimizer')
+def about_options(case):
+    groups = getattr(case.opt, 'param_groups', [])
+    names = {id(w): name for name, w in case.model.named_parameters()}
+    for group in groups:
+        half = [names.get(id(w), 'a parameter') for w in group['params'] if w.dtype == torch.float16]
+        if half and 0 < group.get('eps', 1) < 2**-25: yield error('eps too small', eps=group['eps'], names=listed(half))
+        decays = type(case.opt).__name__ == 'Adam' and not group.get('decoupled_weight_decay')
+        decay = group.get('weight_decay', 0)
+        if decays and decay >= 1e-3: yield warning('decay with adam', decay=decay)
+
+@question(QUESTIONS, 'a step to the weights', 'optimizer', 'a loss')
+def about_steps(case):
+    "How large are its steps? LoRA and heads that start at 0 move other weights only after the first."
+    p = case.patient(case.opt)
+    ids = {id(w) for w in held_by(p.opt)}
+    held = {name: w for name, w in p.trainable().items() if id(w) in ids}
     before = {name: w.detach().clone() for name, w in held.items() if w.ndim > 1 and w.any()}
     if not before: return
-    start = p.loss().item()
-    p.step(opt)
-    ratio = sorted(((held[name] - w).norm() / w.norm()).item() for name, w in before.items())[len(before) // 2]
-    for _ in range(4): p.step(opt)
-    after = p.loss().item()
-    resting = all(group.get('lr') == 0 for group in getattr(opt, 'param_groups', [{}]))  # before a warm-up
+    size = lambda: sorted(((wide(held[name]) - wide(w)).norm() / wide(w).norm()).item() for name, w in before.items())
+    middle = lambda sizes: sizes[len(sizes) // 2]
+    start = p.loss_now()
+    p.step(p.opt)
+    ratio = middle(size())
+    for _ in range(4): p.step(p.opt)
+    after, five = p.loss_now(), middle(size()) / 5
+    groups = getattr(p.opt, 'param_groups', [{}])
+    resting = all(group.get('lr') == 0 and group.get('initial_lr') for group in groups)  # before a warm-up
     found, too_large = [], not after <= 3 * abs(start) + 3 or ratio > .5 and after > start
-    if too_large: found = [suspicion('steps too large', start=start, after=after, ratio=ratio)]
-    elif ratio < 1e-7 and not resting and p.cross_entropy() > p.enough(.1):
-        found = [suspicion('steps too small', ratio=ratio)]
-    yield Row('a step to the weights', f'{ratio:.1g}', 'about 1e-3', found)
+    if too_large: found = [warning('steps too large', start=start, after=after, ratio=ratio)]
+    elif max(ratio, five) < 1e-7 and not resting and start > case.enough(.1):
+        found = [warning('steps too small', ratio=max(ratio, five))]
+    yield Row('a step to the weights', f'{max(ratio, five):.1g}', 'about 1e-3', found)
 
-def look_at_parts(patients, loss_func):
+@question(QUESTIONS, 'micro-batches, averaged', 'parts', 'a known loss')
+def about_parts(case):
     "Do the parts of a step, averaged, give the gradient of the whole?"
-    if getattr(loss_func, 'reduction', 'mean') != 'mean': return
-    weight, index, kept, grads = getattr(loss_func, 'weight', None), getattr(loss_func, 'ignore_index', -100), [], []
-    for p in patients:
-        t, c = p.target, p.mode(False).logits().shape[p.axis]
-        hard = not t.is_floating_point()
-        counted = t[t != index] if hard else t
-        if hard and isinstance(weight, Tensor): kept.append(weight[counted].sum().item())
-        else: kept.append(counted.numel() / (1 if hard or p.takes.startswith('single') else c))
+    grads, counts = [], []
+    for part in case.parts:
+        p = case.patient(part=part).mode(False)
+        with torch.no_grad(): logits = p.logits()
+        counts.append(denominator(Batch(logits, part.target, p.loss_func), case.batch))
         grads.append(torch.cat([g.flatten() for g in p.gradients().values() if g is not None]))
-    grads, share = torch.stack(grads), torch.tensor(kept).to(grads[0]) / sum(kept)
+    if not all(counts): return
+    grads, share = torch.stack(grads), torch.tensor(counts).to(grads[0]) / sum(counts)
     whole, mean = share @ grads, grads.mean(0)
     off = ((mean - whole).norm() / whole.norm()).item()
-    numbers = ', '.join(f'{k:g}' for k in kept)
+    kept = ', '.join(f'{k:g}' for k in counts)
     yield Row('micro-batches, averaged', f'gradient off by {off:.1%}', '0 %',
-              [suspicion('unequal micro-batches', off=off, kept=numbers)] if off > .02 else [])
+              [warning('unequal micro-batches', off=off, kept=kept)] if off > .02 else [])
 
-# %% ../../nbs/doctor/check_training.ipynb #563a926c
+def denominator(part, batch):
+    "What the mean of a part divides by: with all logits 0, the gradient of a target is so much smaller."
+    loss_func, logits, target = part.on_cpu
+    part.__dict__['answered'] = batch.answered  # the loss is the same
+    grad = part.gradient(batch.proper(torch.zeros(logits.shape)), target)
+    sizes = part.sizes(grad)
+    if part.hard and not part.single:
+        t, c = target.flatten(), logits.shape[part.axis]
+        common = batch.target[(batch.target >= 0) & (batch.target < c)].mode().values.item()
+        sizes = sizes[(t == common) & (sizes > 0)] if (t == common).any() and len(sizes) == len(t) else sizes[sizes > 0]
+        unit = 1. if batch.takes == 'log-probabilities' else 2 * (c - 1) / c
+    elif part.single: unit, sizes = .5, sizes[sizes > 0]
+    else: return len(sizes)
+    return round(unit / sizes.median().item(), 3) if len(sizes) else 0
+
+# %% ../../nbs/doctor/check_training.ipynb #fae385a8
 SYMPTOMS = {'cannot overfit one batch', 'high loss at the start', 'loss far above ln c', 'rows alike',
             'parameters never move', 'vanishing gradient'}
-CAUSES = {'classes permuted', 'last bias against the classes'}
-UNUSABLE = {'logits dtype', 'empty batch', 'nan or inf', 'one output column', 'all ignored',
-            'target not probabilities', '-inf among the logits', 'wrong dtype', 'wrong shape', 'label out of range',
-            'loss raises', 'loss not finite', 'broadcast'}
-
-def examine(model, parts, loss_func, opt):
-    "The rows of the table."
-    largest = max(parts, key=lambda part: part[-1].numel())
-    module = loss_func if isinstance(loss_func, nn.Module) else None
-    def make(batch, **kw):
-        copied, loss = copies(model, module)
-        return Patient(copied, batch, loss or loss_func, **kw)
-
-    p = make(few(largest, LOOK)).mode(dropout=False)
-    logits = p.logits()
-    found = diagnose(logits, p.target, p.loss_func, verbose=False)
-    yield Row('the batch and its loss', listed((f.name for f in found), 1) or 'nothing found', 'nothing', found)
-    yield from look_at_model(model, p.inputs)
-    try: takes, axis, _ = ask(p.loss_func, logits, p.target)
-    except Exception: takes = ''  # noqa: BLE001 - a user's loss may raise anything
-    if not takes or takes == 'nothing' or UNUSABLE & {f.name for f in found}: return
-    p.takes, p.axis = takes, axis
-    yield from look_at_start(p)
-    yield from look_at_learning(lambda: make(few(largest, LEARN), takes=takes, axis=axis))
-    if opt is not None:
-        copied, loss, steps = copies(model, module, opt)
-        yield from look_at_optimizer(Patient(copied, few(largest, LEARN), loss or loss_func, takes, axis), steps)
-    if len(parts) > 1: yield from look_at_parts([make(part, takes=takes, axis=axis) for part in parts], loss_func)
+CAUSES = {'classes permuted', 'last bias against the classes', 'bounded logits'}
 
 def without_symptoms(found):
     "What is only a consequence of another finding goes."
-    explained = any(isinstance(f, Certain) or f.name in CAUSES for f in found)
-    once = {f.name: f for f in found}
+    explained = any(f.severity == 'error' or f.rule in CAUSES for f in found)
+    once = {f.rule: f for f in found}
     if 'high loss at the start' in once: once.pop('loss far above ln c', None)
-    return [f for f in once.values() if not (explained and f.name in SYMPTOMS)]
+    return [f for f in once.values() if not (explained and f.rule in SYMPTOMS)]
 
-def show_rows(rows):
-    for r in rows:
-        mark = 'ok' if not r.findings else 'certain' if any(isinstance(f, Certain) for f in r.findings) else 'suspicion'
-        print(f'{r.what:<26} {r.seen:<26} {r.wanted:<24} {mark}')
-    print()
+def worth_a_line(row): return row.mark != 'ok' or row.seen != 'nothing found' or row.what == 'the batch and its loss'
 
-def as_parts(batch):
-    "The micro-batches, in plain tensors; TypeError if these are none."
-    if not isinstance(batch, (tuple, list)) or not batch:
-        raise TypeError("batch must be (inputs, ..., target), or a list of such micro-batches, "
-                        f"got {type(batch).__name__}")
-    parts = batch if isinstance(batch[0], (tuple, list)) else [batch]
-    for part in parts:
-        if len(part) < 2 or not isinstance(part[-1], Tensor):
-            got = ', '.join(type(x).__name__ for x in part)
-            raise TypeError(f"batch must hold inputs and, last, a tensor of targets, got {got}")
-    return [[x.as_subclass(Tensor) if isinstance(x, Tensor) else x for x in part] for part in parts]
-
-# %% ../../nbs/doctor/check_training.ipynb #9868d3e3
-def check_training(model:nn.Module,              # Gives logits for the inputs of the batch
-                   batch,                        # (inputs, ..., target) for model and loss; or a list of micro-batches
-                   loss_func:Callable|None=None, # Function of logits and target; None for cross-entropy
+# %% ../../nbs/doctor/check_training.ipynb #2766dea7
+def check_training(model:nn.Module,              # Gives logits for the inputs of the batch, or its own loss
+                   batch,                        # (inputs, ..., target), a dict, a DataLoader, or micro-batches
+                   loss_func:Callable|None=None, # Function of logits and target; None for the model's or cross-entropy
                    opt=None,                     # PyTorch's or fastai's optimizer; None leaves out what needs one
                    *,
                    verbose:bool=True,            # Print a table, and the findings in words
-                  )->list[Finding]:              # Each a `Certain` or a `Suspicion`; empty if nothing was found
+                  )->Report:                     # A list of `Finding`, with severity 'error' or 'warning'
     "Look at a training before it starts, on copies: no argument or random state changes; TypeError for wrong types."
     if not isinstance(model, nn.Module): raise TypeError(f"model must be an nn.Module, got {type(model).__name__}")
-    parts = as_parts(batch)
     device = next((w.device for w in model.parameters()), torch.device('cpu'))
     with same_random_state(device), torch.enable_grad():
-        rows = list(examine(model, parts, loss_func or cross_entropy, opt))
-    found = without_symptoms([f for row in rows for f in row.findings])
-    if verbose:
-        show_rows(rows)
-        show_findings(found)
-    return found
+        case = Case(model, as_parts(model, batch), loss_func, opt)
+        if case.runs and logits_in(case.first[1]) is None and not case.own_loss and not case.raw:
+            raise TypeError("the model must give a tensor of logits, or an object with .logits, got "
+                            f"{type(case.first[1]).__name__}: wrap it in a module that does")
+        rows = [row for row in answers(case, QUESTIONS) if worth_a_line(row)]
+    report = Report(without_symptoms(case.noted), rows)
+    if verbose: print(report.table(), report, sep='\n\n')
+    return report
