@@ -48,11 +48,12 @@ version: .venv/.ready  ## Give the course a new version (ARGS=0.7.0), also in wh
 	$(BIN)/python -m tools.set_version $(ARGS)
 	$(MAKE) sync
 
-bench: .venv/.ready  ## Our loss against PyTorch's, also without the logits; our recipe against the book's; the doctor (ARGS, LINEAR, TRAIN, DOCTOR='--set dev')
+bench: .venv/.ready  ## Our loss against PyTorch's, also without the logits; our recipe against the book's; the doctor and its peers (ARGS, LINEAR, TRAIN, DOCTOR='--set dev')
 	$(BIN)/python -m benchmarks.loss $(ARGS)
 	$(BIN)/python -m benchmarks.linear $(LINEAR)
 	$(BIN)/python -m benchmarks.training $(TRAIN)
 	$(BIN)/python -m benchmarks.doctor $(DOCTOR)
+	$(BIN)/python -m benchmarks.peers $(DOCTOR)
 
 docs: .venv/.docs  ## Build the site into _docs, which opens from disk (Python 3.11 or newer)
 	$(BIN)/sphinx-build -c docs -b html -W --keep-going -q nbs _docs

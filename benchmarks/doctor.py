@@ -1,76 +1,150 @@
-"How often diagnose and check_training detect the known fault of a set-up, kind by kind, and their false positives."
+"""How often check_training finds and names the known fault of a set-up, and how often it alarms at a healthy one.
+
+A broken set-up counts as detected when anything is found in it, as told apart when something is found that is not found
+in its healthy twin (the newer sets have one), and as named when a finding says the cause. `score` takes any `look`, a
+function of a set-up that gives what it complains about: benchmarks.peers looks with other tools.
+"""
 import argparse, warnings
+from typing import NamedTuple
 
 import torch
+from scipy.stats import binomtest
 
 from benchmarks import setups
-from benchmarks.setups import dev, held_out
+from benchmarks.setups import dev, held_out, new_dev, new_held_out
 from xent_course.doctor.check_training import check_training
-from xent_course.doctor.diagnose import Certain, diagnose
 
-SETS = {'dev': dev, 'held_out': held_out}
-LOOKERS = 'diagnose', 'check_training', 'either'
-
-
-def findings(make, seed):
-    "What each of the lookers finds; check_training's own findings without those that diagnose has already."
-    def fresh():
-        torch.manual_seed(seed)
-        return make()
-    s = fresh()
-    *inputs, target = s.batch[0] if isinstance(s.batch, list) else s.batch
-    looked = diagnose(s.model(*inputs), target, s.loss_func, verbose=False)
-    s = fresh()
-    checked = check_training(s.model, s.batch, s.loss_func, s.opt, verbose=False)
-    seen = {f.name for f in looked}
-    return dict(zip(LOOKERS, (looked, [f for f in checked if f.name not in seen], checked)))
+SETS = {'dev': dev, 'held_out': held_out, 'new_dev': new_dev, 'new_held_out': new_held_out}
+COLUMNS = 'broken', 'detected', 'as an error', 'told apart', 'named', 'healthy', 'false errors', 'false warnings'
 
 
-def recall(examples, seeds):
-    "Kind -> number of broken set-ups, and how many of them each looker finds; the names of those that are missed."
-    table, missed = {kind: [0] * 4 for kind in setups.KINDS}, []
+class Complaint(NamedTuple):
+    severity: str  # error or warning
+    rule: str
+    message: str
+
+
+class Seen(NamedTuple):
+    "What a look at a set-up gave."
+    name: str
+    kind: str  # of the fault, '' for a healthy set-up
+    found: list
+    named: bool = False
+    apart: bool = None  # None for a set-up without a twin
+    failed: str = ''  # why the look could not run
+
+    @property
+    def rules(self): return ', '.join(f'{c.severity} {c.rule}' for c in self.found)
+    def has(self, severity): return any(c.severity == severity for c in self.found)
+
+
+def doctor(s):
+    "What check_training, which asks diagnose too, finds in a set-up."
+    report = check_training(s.model, s.batch, s.loss_func, s.opt, verbose=False)
+    return [Complaint(f.severity, f.rule, f.message) for f in report]
+
+
+def names(fault):
+    "Whether a complaint names the fault: by its words, or where it has none by the rules of its kind."
+    if hasattr(fault, 'named'): return lambda c: fault.named(f'{c.rule}: {c.message}')
+    return lambda c: c.rule in setups.KINDS[fault[0]]
+
+
+def seen(look, make, seed, kind=''):
+    "A look at a fresh set-up. One that fails is kept: it has found nothing, and the report says so."
+    name = make.__name__ + (f' (seed {seed})' if seed else '')
+    torch.manual_seed(seed)
+    s = make()
+    try: return Seen(name, kind, look(s))
+    except Exception as e:  # noqa: BLE001 - a tool may raise anything, and one that does has a column
+        return Seen(name, kind, [], failed=f'{type(e).__name__}: {e}'.split('\n')[0][:120])
+
+
+def judged(result, fault, twins):
+    "A look at a broken set-up, and whether it names the fault and tells it from its twin."
+    rules = lambda found: {(c.severity, c.rule) for c in found}
+    twin = twins[fault.twin] if hasattr(fault, 'twin') else None
+    return result._replace(named=any(map(names(fault), result.found)),
+                           apart=twin and bool(rules(result.found) - rules(twin.found)))
+
+
+def score(look, examples, seeds=(0,)):
+    "All broken set-ups and all healthy ones, each looked at."
+    results = []
     for seed in seeds:
-        for kind, make in examples.BROKEN:
-            detected = {who: any(f.name in setups.KINDS[kind] for f in found)
-                        for who, found in findings(make, seed).items()}
-            table[kind] = [n + more for n, more in zip(table[kind], [1, *detected.values()])]
-            if not detected['either']: missed.append(f'{make.__name__} (seed {seed})')
-    return table, missed
+        healthy = {make: seen(look, make, seed) for make in examples.HEALTHY}
+        results += [judged(seen(look, fault[1], seed, fault[0]), fault, healthy) for fault in examples.BROKEN]
+        results += healthy.values()
+    return results
 
 
-def false_positives(examples, seeds):
-    "What is found in healthy set-ups: (name of the set-up, finding) for each."
-    return [(f'{make.__name__} (seed {seed})', f)
-            for seed in seeds for make in examples.HEALTHY for f in findings(make, seed)['either']]
+def counts(results):
+    "The numbers of a table's row: of the broken set-ups, and of the healthy ones on which the look could run."
+    broken, ran = [r for r in results if r.kind], [r for r in results if not r.kind and not r.failed]
+    errors = sum(r.has('error') for r in ran)
+    twins = all(r.apart is not None for r in broken)
+    return dict(zip(COLUMNS, (
+        len(broken), sum(bool(r.found) for r in broken), sum(r.has('error') for r in broken),
+        sum(r.apart for r in broken) if twins else None, sum(r.named for r in broken),
+        len(ran), errors, sum(bool(r.found) for r in ran) - errors)))
 
 
-def markdown(table):
-    "The recall, as a table."
-    rows = ['| kind of fault | set-ups | `diagnose` | `check_training`\'s own | together |', '|---|--:|--:|--:|--:|']
-    rows += [f'| {kind} | ' + ' | '.join(map(str, counts)) + ' |' for kind, counts in table.items()]
-    total = [sum(column) for column in zip(*table.values())]
-    return '\n'.join([*rows, '| **all** | ' + ' | '.join(f'**{n}**' for n in total) + ' |'])
+def share(k, n):
+    "A number, and Wilson's 95 % interval for the share in percent."
+    if k is None or not n: return '–'
+    low, high = binomtest(k, n).proportion_ci(method='wilson')
+    return f'{k} ({100 * low:.0f} to {100 * high:.0f} %)'
+
+
+def row(results):
+    "The cells of a table's row."
+    c = counts(results)
+    return [c['broken'], *(share(c[k], c['broken']) for k in COLUMNS[1:5]),
+            c['healthy'], *(share(c[k], c['healthy']) for k in COLUMNS[6:])]
+
+
+def markdown(head, rows):
+    "A table, its first column text and the others numbers."
+    lines = [head, ['---', *['--:'] * (len(head) - 1)], *rows]
+    return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in lines)
+
+
+def by_kind(results):
+    "Set-ups, detected and named of each kind of fault, and of all."
+    kinds = dict.fromkeys(r.kind for r in results if r.kind)
+    groups = {kind: [r for r in results if r.kind == kind] for kind in kinds} | {'**all**': results}
+    columns = 'broken', 'detected', 'named'
+    return markdown(['kind of fault', *columns],
+                    [[kind, *(counts(group)[c] for c in columns)] for kind, group in groups.items()])
+
+
+def details(results):
+    "What is missed, what is found without its name, what alarms, what could not run."
+    lists = {
+        'missed': [r.name for r in results if r.kind and not r.found and not r.failed],
+        'found, but not named': [f'{r.name} ({r.rules})' for r in results if r.kind and r.found and not r.named],
+        'alarms': [f'{r.name} ({r.rules})' for r in results if not r.kind and r.found],
+        'could not run': [f'{r.name} ({r.failed})' for r in results if r.failed]}
+    return '\n'.join(f'- {what}: {"; ".join(items) or "none"}' for what, items in lists.items())
+
+
+def arguments(text, sets):
+    "Options that this benchmark and that of the peers have in common."
+    p = argparse.ArgumentParser(description=text.split('\n')[0])
+    p.add_argument('--set', dest='sets', choices=SETS, nargs='+', default=list(sets),
+                   help='dev and new_dev the doctor was made with, the held-out ones it is scored on')
+    p.add_argument('--seeds', type=int, nargs='+', default=[0], help='each makes other data and other weights')
+    p.add_argument('--kinds', action='store_true', help='also a table with a row for each kind of fault')
+    return p
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument('--set', choices=SETS, default='held_out',
-                   help='the set-ups that the doctor was made with, or those that it was scored on')
-    p.add_argument('--seeds', type=int, nargs='+', default=[0], help='each makes other data and other weights')
-    args = p.parse_args()
+    args = arguments(__doc__, SETS).parse_args()
     warnings.simplefilter('ignore')
-    examples, label = SETS[args.set], args.set.replace('_', '-')
-    table, missed = recall(examples, args.seeds)
-    wrong, healthy = false_positives(examples, args.seeds), len(examples.HEALTHY) * len(args.seeds)
-    print(markdown(table))
-    certain = [name for name, f in wrong if isinstance(f, Certain)]
-    suspected = {name for name, f in wrong} - set(certain)
-    broken, found = sum(c[0] for c in table.values()), sum(c[3] for c in table.values())
-    print(f'\nbroken, {label} set: {found} of {broken} detected ({found / broken:.1%}); '
-          f'missed: {", ".join(missed) or "none"}')
-    print(f'healthy, {label} set: false positives in {len(set(certain))} of {healthy} certain, '
-          f'in {len(suspected)} suspected ({len(suspected) / healthy:.1%})'
-          f'{": " if wrong else ""}{", ".join(f"{name}: {f.name}" for name, f in wrong)}')
+    results = {name: score(doctor, SETS[name], args.seeds) for name in args.sets}
+    print(markdown(['set', *COLUMNS], [[name, *row(rs)] for name, rs in results.items()]))
+    for name, rs in results.items():
+        print(f'\n{name}', details(rs), *[by_kind(rs)] * args.kinds, sep='\n\n')
 
 
 if __name__ == '__main__': main()

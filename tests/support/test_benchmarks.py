@@ -1,11 +1,17 @@
 "The benchmarks run, and our loss needs no more memory than torch's where it matters. No test judges times."
 import re, subprocess, sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
+from benchmarks import doctor, peers
 from benchmarks import loss as bench
+from benchmarks.doctor import Complaint, counts, details, score, share
+from benchmarks.setups import Apply, SetUp, blobs, dev, mlp, new_dev, sgd
+from benchmarks.setups.parts import Fault, WithLoss
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,3 +62,84 @@ def test_memory(case):
     "It is the same on every machine."
     ours, theirs = map(bench.peak_bytes, bench.calls(case, 4096, 1000))
     assert ours <= bench.MEMORY * theirs
+
+
+def plain(): model = mlp(4, 3); return SetUp(model, blobs(), opt=sgd(model))
+def noisy(): return plain()
+def sleepy(): return plain()
+def missed(): return plain()
+def broken(): return SetUp(mlp(4, 9, 3), blobs(), lambda x, t: cross_entropy(x, t.float()))
+
+
+FAULTS = [Fault('a kind', f, twin, 'a cause', ('upside down',)) for f, twin in (
+    (broken, plain), (noisy, sleepy), (missed, plain))]
+EXAMPLES = SimpleNamespace(BROKEN=FAULTS, HEALTHY=[plain, sleepy])
+
+
+def test_scores_are_counted():
+    "One fault is named; one is found by a warning that its twin has, too; on one the look fails."
+    def look(s):
+        say = looked[calls.pop(0)]
+        if say is None: raise TypeError('no such input')
+        return say
+    calls, warning = [*range(5)], [Complaint('warning', 'slow', 'it is slow')]
+    looked = [[], warning, [Complaint('error', 'weights', 'The weights are upside-down.')], warning, None]
+    results = score(look, EXAMPLES)
+    assert list(counts(results).values()) == [3, 2, 1, 1, 1, 2, 0, 1]
+    said = details(results)
+    assert 'alarms: sleepy (warning slow)' in said and 'could not run: missed (TypeError: no such input)' in said
+    assert 'found, but not named: noisy (warning slow)' in said and 'missed: none' in said
+    assert share(0, 20) == '0 (0 to 16 %)' and share(43, 46) == '43 (82 to 98 %)' and share(None, 5) == '–'
+
+
+def test_older_faults_are_named_by_their_rules():
+    kind, make = dev.BROKEN[0]
+    one = SimpleNamespace(BROKEN=[(kind, make)], HEALTHY=[])
+    result, = score(doctor.doctor, one)
+    assert result.named and result.apart is None and counts([result])['told apart'] is None
+    assert f'| {kind} | 1 | 1 | 1 |' in doctor.by_kind([result])
+
+
+def test_a_newer_fault_is_named_by_its_words():
+    fault = next(f for f in new_dev.BROKEN if f.make.__name__ == 'optimizer_then_head')
+    result, twin = score(doctor.doctor, SimpleNamespace(BROKEN=[fault], HEALTHY=[fault.twin]))
+    assert result.named and result.apart and not twin.found
+
+
+def test_peers_get_what_they_take():
+    "Logits, or a dict with the model's own loss. What a training step raises is said, what only a tool raises is not."
+    answers = plain()
+    answers.model = Apply(answers.model, lambda x: SimpleNamespace(logits=x))
+    words = torch.randint(12, (4, 6))
+    own = SetUp(WithLoss(torch.nn.Embedding(12, 12)), dict(input_ids=words, labels=words), None)
+    for s in plain(), answers, own: peers.step(peers.prepared(s))
+    def failing(p): raise NotImplementedError
+    with pytest.raises(NotImplementedError): peers.looking(failing)(plain())
+    assert [c.rule for c in peers.looking(failing)(broken())] == ['raises']
+
+
+@pytest.mark.parametrize('name', peers.PEERS)
+def test_peer(name):
+    "Each that is installed finds a layer without gradient where it looks for one, or at least runs."
+    if not peers.version(name): pytest.skip(f'{name} is not installed')
+    look = peers.looking(peers.PEERS[name])
+    look(plain())
+    model = mlp(4, 9, 3)
+    model.unused = torch.nn.Linear(9, 9)
+    model.forward = lambda x: model[2](model[1](model[0](x)))
+    assert look(SetUp(model, blobs(), opt=sgd(model)))
+
+
+def test_peers_bench_says_who_is_missing(monkeypatch, capsys):
+    monkeypatch.setattr(peers, 'version', lambda name: '')
+    monkeypatch.setattr(sys, 'argv', ['peers', '--set', 'dev'])
+    peers.main()
+    assert capsys.readouterr().out.count('is not installed') == 4
+
+
+def test_doctor_bench_prints(monkeypatch, capsys):
+    monkeypatch.setitem(doctor.SETS, 'dev', SimpleNamespace(BROKEN=dev.BROKEN[:2], HEALTHY=dev.HEALTHY[:2]))
+    monkeypatch.setattr(sys, 'argv', ['doctor', '--set', 'dev', '--kinds'])
+    doctor.main()
+    out = capsys.readouterr().out
+    assert re.search(r'^\| dev \| 2 \| 2 \(34 to 100 %\) \|', out, flags=re.M) and '- alarms: none' in out
