@@ -25,14 +25,6 @@ from .findings import Refused, Report, Row, answers, error, question, warning
 LOOK, LEARN, STEPS = 256, 16, 30
 TARGETS = 'labels', 'label', 'targets', 'target', 'y'
 
-@dataclass
-class Part:
-    "What goes into model and loss."
-    args:tuple
-    kwargs:dict
-    target:object
-    key:str = '' # The target's name, if the batch is a dict
-
 def each(f, x):
     "`x` with `f` applied to every tensor in its tuples, lists and dicts."
     if isinstance(x, Tensor): return f(x)
@@ -47,6 +39,21 @@ def tensors(x):
     found = []
     each(found.append, x)
     return found
+
+@dataclass
+class Part:
+    "What goes into model and loss."
+    args:tuple
+    kwargs:dict
+    target:object
+    key:str = '' # The target's name, if the batch is a dict
+
+    @property
+    def inputs(self): return tensors((self.args, self.kwargs))
+
+    def with_inputs(self, f):
+        "The same with `f` applied to every input."
+        return replace(self, args=each(f, self.args), kwargs=each(f, self.kwargs))
 
 def first_batch(loader):
     "Without using up the random numbers of its generators."
@@ -89,10 +96,10 @@ def as_parts(model, batch):
 
 def few(part, n):
     "The first `n` items; a target that is flattened has several entries for each."
-    sizes = [len(x) for x in tensors((part.args, part.kwargs)) if x.ndim]
+    sizes = [len(x) for x in part.inputs if x.ndim]
     if not sizes: return part
     cut = lambda x: x[:n * len(x) // sizes[0]] if x.ndim and sizes[0] and len(x) % sizes[0] == 0 else x
-    return Part(each(cut, part.args), each(cut, part.kwargs), each(cut, part.target), part.key)
+    return replace(part.with_inputs(cut), target=each(cut, part.target))
 
 def listed(names, most=3):
     "The first few of them."
@@ -257,7 +264,7 @@ class Case:
     @cached_property
     def small(self):
         "A few items, if the model runs on them; else all, as in a graph."
-        n = max((len(t) for t in tensors((self.largest.args, self.largest.kwargs)) if t.ndim), default=1)
+        n = max((len(t) for t in self.largest.inputs if t.ndim), default=1)
         each_one = sum(t.numel() for t in tensors(self.largest.target)) // max(n, 1)  # targets of an item
         part = few(self.largest, min(LEARN, max(2, n // 8) if each_one >= 8 else max(6, n // 4)))
         try:
@@ -269,7 +276,7 @@ class Case:
     @cached_property
     def uncut(self):
         "Why the items can't be looked at one by one; '' if they can."
-        logits, inputs = logits_in(self.first[1]), tensors((self.largest.args, self.largest.kwargs))
+        logits, inputs = logits_in(self.first[1]), self.largest.inputs
         if logits is None: return 'the model gives no logits'
         n = len(inputs[0]) if inputs and inputs[0].ndim else 0
         square = len(inputs) > 1 and any(x.shape == (n, n) and n > 1 for x in inputs[1:])  # who is whose neighbour
@@ -371,21 +378,21 @@ def told(raised): return f'{type(raised).__name__}: {raised}'.split('\n')[0].rst
 
 def hint(case):
     "What the inputs may have to do with it."
-    inputs = tensors((case.largest.args, case.largest.kwargs))
+    inputs = case.largest.inputs
     negative = [x for x in inputs if not x.is_floating_point() and not x.is_complex() and x.numel() and x.min() < 0]
     if negative: return f' An input of integers holds {negative[0].min().item()}: a negative index has no embedding.'
     return f" The shapes of the inputs are {listed((str(tuple(x.shape)) for x in inputs), 5)}."
 
 @question(QUESTIONS, 'input')
 def about_input(case):
-    floats = [x for x in tensors((case.largest.args, case.largest.kwargs)) if x.is_floating_point()]
+    floats = [x for x in case.largest.inputs if x.is_floating_point()]
     if any(not x.isfinite().all() for x in floats):
         yield Row('input', 'nan or inf', 'finite', [error('nan in the input')])
 
 @question(QUESTIONS, 'repeated items')
 def about_repeats(case):
     "Few distinct ones; of at least four numbers each, for short ones may well repeat."
-    inputs = tensors((case.largest.args, case.largest.kwargs))
+    inputs = case.largest.inputs
     n = len(inputs[0]) if inputs and inputs[0].ndim else 0
     rows = [x.detach().reshape(n, -1).double().cpu() for x in inputs if x.ndim and len(x) == n and x.numel() <= 10**7]
     if n < 16 or not rows or not all(x.is_floating_point() for x in inputs) or sum(x.shape[1] for x in rows) < 4: return
@@ -434,7 +441,7 @@ def about_parameters(case):
 @question(QUESTIONS, 'images')
 def about_images(case):
     convs = any(isinstance(m, nn.Conv2d) for m in case.model.modules())
-    for x in tensors((case.largest.args, case.largest.kwargs)):
+    for x in case.largest.inputs:
         if convs and x.ndim == 4 and x.shape[3] in (1, 3) and min(x.shape[1:3]) >= 8:
             yield warning('channels last', shape=tuple(x.shape))
 
@@ -490,7 +497,7 @@ def why_so_high(case, p, loss, start, c):
             show = lambda v: ', '.join(f'{x:.2f}' for x in v[:5].tolist())
             return warning('last bias against the classes', said=show(said), seen=show(seen))
     if not 2 * start + unit < loss < math.inf: return None
-    floats = [x for x in tensors((p.part.args, p.part.kwargs)) if x.is_floating_point()]
+    floats = [x for x in p.part.inputs if x.is_floating_point()]
     largest = max((x.abs().max().item() for x in floats), default=0)
     cause = (f'The inputs reach {largest:.4g}: scale them to about 1.' if largest > 20 else
              'The logits are far too large: make the initial weights smaller. '
@@ -639,12 +646,11 @@ def about_items(case):
 
 def about_others(p, was):
     "Replace all items but the last by copies of the first: the last one's logits must stay."
-    inputs = tensors((p.part.args, p.part.kwargs))
+    inputs = p.part.inputs
     n, scale = len(inputs[0]), was.abs().max().item()
     copied = lambda x: torch.cat([x[:1].expand_as(x[:-1]), x[-1:]]) if x.ndim and len(x) == n else x
     if n < 2 or len(was) % n or all(torch.equal(x, copied(x)) for x in inputs): return
-    others = replace(p.part, args=each(copied, p.part.args), kwargs=each(copied, p.part.kwargs))
-    moved = change(was[-(len(was) // n):], p.logits(others)[-(len(was) // n):])
+    moved = change(was[-(len(was) // n):], p.logits(p.part.with_inputs(copied))[-(len(was) // n):])
     yield Row("other items' inputs", f'logits move by {moved:.2g}', '0',
               [warning('items mix')] if moved > 1e-3 * scale else [])
 
@@ -672,7 +678,7 @@ def about_each_input(case, p):
 def about_future(case):
     "If the targets are the next inputs: may logits depend on later inputs?"
     p, _ = case.first
-    inputs = [x for x in tensors((p.part.args, p.part.kwargs)) if not x.is_floating_point() and x.ndim == 2]
+    inputs = [x for x in p.part.inputs if not x.is_floating_point() and x.ndim == 2]
     t = p.part.target
     if not inputs or not isinstance(t, Tensor) or t.is_floating_point(): return
     x = inputs[0]
@@ -687,8 +693,7 @@ def about_future(case):
     p, half = case.patient(part=p.part).mode(False), x.shape[1] // 2
     y = x.clone()
     y[:, half:] = y[:, half:].roll(1, 0)
-    was, now = p.logits(), p.logits(replace(p.part, args=each(lambda v: y if v is x else v, p.part.args),
-                                            kwargs=each(lambda v: y if v is x else v, p.part.kwargs)))
+    was, now = p.logits(), p.logits(p.part.with_inputs(lambda v: y if v is x else v))
     if was.ndim == 2: was, now = was.view(*x.shape, -1), now.view(*x.shape, -1)
     if was.ndim != 3 or torch.equal(x, y): return
     if was.shape[1] != x.shape[1] or case.batch is not None and case.batch.axis == 1:

@@ -100,6 +100,10 @@ def cut(logits, target):
     if logits.ndim == 3 and target.shape == logits.shape[::2]: return logits[..., :4], target[:, :4]
     return logits, target
 
+def noise_like(x, seed=0):
+    "Random scores of this shape, the same each time."
+    return torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
+
 def refusing(f, *args, **kwargs):
     "What a user's function gives; Refused if it raises."
     try: return f(*args, **kwargs)
@@ -108,6 +112,10 @@ def refusing(f, *args, **kwargs):
 def value_of(loss_func, x, t):
     "The loss, averaged if it is one number an item."
     return wide(torch.as_tensor(refusing(loss_func, x, t))).mean().item()
+
+def raised_alike(loss, x):
+    "Is the loss the same if all numbers are raised together, as softmax is?"
+    return math.isclose(loss(x), loss(x + 3), rel_tol=1e-4, abs_tol=1e-6)
 
 class Probe:
     "Puts questions to a loss: about logits and targets of the batch's shapes, up to eight items of them."
@@ -286,7 +294,7 @@ class Batch:
         try: together = torch.broadcast_shapes(*shapes).numel()
         except RuntimeError: return False
         if together <= max(shape.numel() for shape in shapes): return False
-        x = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0))
+        x = noise_like(logits)
         mean_loss = lambda t: value_of(loss_func, x, t)
         return math.isclose(mean_loss(target), mean_loss(target.roll(1, 0)), rel_tol=1e-5)
 
@@ -314,7 +322,7 @@ class Batch:
         "Some of the items as random scores, and their targets."
         _, logits, target = self.on_cpu
         logits, target = cut(logits, target)
-        return self.proper(torch.randn(logits.shape, generator=torch.Generator().manual_seed(0))), target
+        return self.proper(noise_like(logits)), target
 
     def gradient(self, x, t):
         loss, grad = refusing(run, self.on_cpu[0], x, t)
@@ -332,9 +340,8 @@ class Batch:
         if self.target.shape != self.logits.shape: return False
         if self.takes: return self.takes.startswith('single')
         (x, t), loss_func = self.few, self.on_cpu[0]
-        try: values = value_of(loss_func, x, t), value_of(loss_func, x + 3, t)
+        try: return not raised_alike(lambda y: value_of(loss_func, y, t), x)
         except Refused: return True
-        return not math.isclose(*values, rel_tol=1e-4, abs_tol=1e-6)
 
     def rows(self, x):
         "Scores or gradients as (positions, classes)."
@@ -433,8 +440,7 @@ class Batch:
         _, logits, target = self.on_cpu
         if logits.numel() > 10 * MOST: grad, target = self.base, self.few[1]
         else:
-            noise = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0))
-            grad = self.gradient(self.proper(noise), target)
+            grad = self.gradient(self.proper(noise_like(logits)), target)
         sizes = self.sizes(grad)
         return target.flatten(), sizes.roll(-self.shift) if self.shift else sizes
 
@@ -500,8 +506,10 @@ def about_run(b):
 
 def ignored(b, one):
     "Is the loss nan because nothing counts: is it finite for another class?"
-    try: return math.isfinite(wide(b.on_cpu[0](b.on_cpu[1], (0 * b.on_cpu[2] + (one.item() == 0)))).mean())
-    except Exception: return False # noqa: BLE001 - a user's loss may raise anything
+    try:
+        loss_func, logits, target = b.on_cpu
+        return math.isfinite(value_of(loss_func, logits, 0 * target + (one.item() == 0)))
+    except Refused: return False
 
 INSIDE = {'softmax inside': ('softmax', -1), 'sigmoid inside': ('sigmoid', -1),
           'tanh inside': ('tanh', -2), 'relu inside': ('relu', -math.inf)}
@@ -586,8 +594,7 @@ def scores_as_targets(b):
     "Does the loss take a softmax of the target, so that raising it changes nothing?"
     x, t = b.few
     if t.shape != x.shape: return False
-    before, after = (value_of(b.on_cpu[0], x, u) for u in (t, t + 3))
-    return math.isclose(before, after, rel_tol=1e-4, abs_tol=1e-6)
+    return raised_alike(lambda u: value_of(b.on_cpu[0], x, u), t)
 
 @question(QUESTIONS, 'logits and targets', 'a loss that runs', 'no error', 'cross-entropy', 'hard targets')
 def about_batch(b):
@@ -626,7 +633,7 @@ def about_sharing(b):
     "Does one item's confidence change all others' gradients by the same factor?"
     x, t = b.few
     if b.takes not in ('logits', 'single logits') or x.ndim < (1 if b.single else 2) or len(x) < 3: return
-    noise = torch.randn(x[0].shape, generator=torch.Generator().manual_seed(2))
+    noise = noise_like(x[0], seed=2)
     for lead in 100, -100:  # one of them is sure and wrong
         y = torch.cat([lead * noise[None], x[1:]])
         before, after = b.base[1:].flatten(), b.gradient(y, t)[1:].flatten()
@@ -727,6 +734,7 @@ def about_classes(b):
     c = 2 if b.single or t.shape == b.logits.shape else b.logits.shape[b.axis] if b.logits.ndim > 1 else 2
     if b.takes and t.ndim == 1 and n >= (16 if c > 2 else 64) and c > 1 and (t == t[0]).all() and t[0] >= 0:
         yield warning('one class only', n=n, k=t[0].item())
+
 @question(QUESTIONS, 'the sign of the loss', 'a loss that runs')
 def about_sign(b):
     if not b.noted and b.ran[0].mean() < 0: yield warning('negative loss', loss=b.ran[0].mean().item())
