@@ -65,6 +65,13 @@ def lab(open_tab, with_wheel, tmp_path_factory):
         log.close()
 
 
+def until(page, seconds, done):
+    "Wait until it is `done`, but no longer than that."
+    for _ in range(5 * seconds):
+        if done(): return
+        page.wait_for_timeout(200)
+
+
 def start_kernel(question):
     "Who runs cells before a kernel has started, as on a busy machine, is asked which one to start."
     question.page.evaluate("() => document.querySelector('.jp-Dialog .jp-mod-accept')?.click()")  # if it is still there
@@ -199,15 +206,11 @@ def test_picture_gives_way_to_the_panel(lab, app):
         else:
             page.get_by_role('menuitem', name='Run', exact=True).click()
             page.get_by_role('menuitem', name='Run All Cells', exact=True).click()
-        for _ in range(75):  # 15 seconds: a second run beside the first may leave the outputs of both
-            if rows.count() == 3: break
-            page.wait_for_timeout(200)
+        until(page, 15, lambda: rows.count() == 3)  # a second run beside the first may leave the outputs of both
     pictures = page.locator('img[src^="data:image/png"]')
     pictures.nth(1).wait_for()
     def seen(): return [picture.is_visible() for picture in pictures.all()]
-    for _ in range(300):  # the cells may be run once more at this moment
-        if seen() == [False, True]: break
-        page.wait_for_timeout(200)
+    until(page, 60, lambda: seen() == [False, True])  # the cells may be run once more at this moment
     assert seen() == [False, True]
     assert page.locator('.logits-panel').bounding_box()['width'] > 600
     page.close()

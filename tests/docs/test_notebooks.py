@@ -88,6 +88,9 @@ def test_the_idea_is_in_the_flow(path):
     assert max(map(len, lines(visible))) <= 100
 
 
+def hidden(cell): return cell.metadata.get('jupyter', {}).get('source_hidden') or '#| hide' in cell.source
+
+
 def minutes(path):
     "How long it takes to read a lesson, exercises aside: words, visible cells, and panels to play with."
     words = shown = panels = 0
@@ -96,7 +99,7 @@ def minutes(path):
             if re.search('^## (Exercises|Questionnaire)', cell.source, re.M): break
             words += len(re.findall(r'\w+', cell.source))
         else:
-            shown += not (cell.metadata.get('jupyter', {}).get('source_hidden') or '#| hide' in cell.source)
+            shown += not hidden(cell)
             panels += 'show_panel(' in cell.source or 'DigitPad(' in cell.source
     return words / 150 + .6 * shown + 3 * panels
 

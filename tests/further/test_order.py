@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from tests.docs.test_notebooks import code_cells, minutes, read
+from tests.docs.test_notebooks import code_cells, hidden, minutes, read
 from tools.run_lessons import ROOT, room
 
 FURTHER = room('further')
@@ -35,9 +35,6 @@ def test_opening(path):
     code = '\n'.join(cell.source for cell in code_cells(read(path)))
     imported = re.findall(r'^from xent_course\.further\.(\w+)', code, re.M)
     assert all(next(p for p in FURTHER if p.stem[3:] == name) < path for name in imported), imported
-
-
-def hidden(cell): return cell.metadata.get('jupyter', {}).get('source_hidden') or '#| hide' in cell.source
 
 
 def stretches(path):
