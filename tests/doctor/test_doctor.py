@@ -29,7 +29,7 @@ p, logp, some_classes = softmax(x), log_softmax(x), hot + hot.roll(1, 1)
 labelled = 8 * F.one_hot(square_target, 5).float()
 unknown, nobody, one_left = t.where(t > 0, 255), none + 355, none.where(none.cumsum(0) < -100, t)
 nll, bce, kl = F.nll_loss, nn.BCEWithLogitsLoss(), nn.KLDivLoss(reduction='batchmean')
-skipping, weighted = nn.CrossEntropyLoss(ignore_index=255), nn.CrossEntropyLoss(weight=torch.rand(5))
+skipping, weighted = nn.CrossEntropyLoss(ignore_index=255), nn.CrossEntropyLoss(weight=1 / t.bincount())
 
 
 def of(f, loss=nll): return lambda x, t: loss(f(x), t)
@@ -64,6 +64,37 @@ def mean_of_sums(x, t): return -(t * x.log_softmax(1)).sum(1).mean()
 def masked_log(x, t):
     "Fine forwards, and 0 / 0 backwards."
     return F.cross_entropy(x, t) + torch.where(x > 0, x.log(), 0.).mean()
+
+
+def hinge(sign):
+    def loss(x, t):
+        lead = x - x.gather(1, t[:, None])
+        return (1 + sign * lead).relu().scatter(1, t[:, None], 0.).sum(1).mean()
+    return loss
+
+
+def smoothed(sign):
+    "By hand; the smoothed part wants a minus."
+    return lambda x, t: .9 * F.cross_entropy(x, t) + sign * .1 * x.log_softmax(1).mean()
+
+
+def focal_labels(of_errors):
+    "Weighs each label with 1 - p, or with p."
+    def loss(x, t):
+        ce = F.binary_cross_entropy_with_logits(x, t, reduction='none')
+        return ((of_errors - (-ce).exp())**2 * ce).mean()
+    return loss
+
+
+def masked(mean):
+    "Words of class 0 don't count."
+    def loss(x, t):
+        kept = t != 0
+        return mean(F.cross_entropy(x.movedim(-1, 1), t, reduction='none') * kept, kept)
+    return loss
+
+
+def mean_of_kept(ce, kept): return ce.sum() / kept.sum()
 
 
 # name -> batches that must be found out, each with one that is put right
@@ -133,7 +164,12 @@ CASES = {
     'no gradient': [
         ((x, t, lambda x, t: F.cross_entropy(x, t).item()), (x, t)),
         ((x, t, errors), (x, t))],
-    'wrong sign': [((x, t, of(log_softmax, at_target)), (x, t, lambda x, t: -at_target(log_softmax(x), t)))],
+    'wrong sign': [
+        ((x, t, of(log_softmax, at_target)), (x, t, lambda x, t: -at_target(log_softmax(x), t))),
+        ((x, t, hinge(-1)), (x, t, hinge(1)))],
+    'no lower bound': [((x, t, smoothed(1)), (x, t, smoothed(-1)))],
+    'confident errors cost nothing': [((x, some_classes, focal_labels(0)), (x, some_classes, focal_labels(1)))],
+    'loss without effect': [((x, q.long(), mean_of_sums), (x, q, mean_of_sums))],
     'wrong column': [((x, t, next_class), (x, t, lambda x, t: F.cross_entropy(x / .07, t) + 3))],
     'activation inside the loss': [
         ((x, t, of(f, loss)), (x, t, loss))
@@ -152,6 +188,9 @@ CASES = {
     'padding counted': [
         ((words.movedim(-1, 1), padded), (words.movedim(-1, 1), padded, partial(F.cross_entropy, ignore_index=0)))],
     'one class only': [((x, 0 * t), (x, t))],
+    'constant tail': [
+        ((x, t.where(torch.arange(32) < 16, 4)), (x, t.where(torch.arange(32) < 16, -100))),
+        ((words.movedim(-1, 1), seq.where(torch.arange(20) < 14, 2)), (words.movedim(-1, 1), seq))],
     'weights rise with frequency': [
         ((x, rare, nn.CrossEntropyLoss(rare.bincount().float())), (x, rare, nn.CrossEntropyLoss(1 / rare.bincount())))],
     'arguments swapped': [((x, some_classes, lambda x, t: bce(t, x)), (x, some_classes, bce))],
@@ -165,6 +204,8 @@ CASES = {
         ((pixels, marks, weigh(5)), (pixels, marks, weigh(5, 1, 1)))],
     'averaged twice': [(
         (x, t, lambda x, t: F.cross_entropy(x, t) / len(t)), (x, t, lambda x, t: F.cross_entropy(x, t)))],
+    'ignored are averaged in': [
+        ((words, padded, masked(lambda ce, kept: ce.mean())), (words, padded, masked(mean_of_kept)))],
     'smoothing with weights': [
         ((x, t, nn.CrossEntropyLoss(torch.arange(1., 6), label_smoothing=.1)),
          (x, t, nn.CrossEntropyLoss(torch.arange(1., 6)))),

@@ -111,7 +111,9 @@ def copies(*things):
     "Deep copies that share what the originals share; tensors kept from a module's last forward pass lose their graph."
     modules = [m for thing in things if isinstance(thing, nn.Module) for m in thing.modules()]
     kept = [x for m in modules for x in vars(m).values() if isinstance(x, Tensor) and not x.is_leaf]
-    return copy.deepcopy(things, {id(x): x.detach().clone() for x in kept})
+    lazy = [x for m in modules for x in m.buffers(recurse=False) if nn.parameter.is_lazy(x)]  # deepcopy refuses these
+    fresh = {id(x): type(x)(device=x.device, dtype=x.dtype) for x in lazy}
+    return copy.deepcopy(things, {id(x): x.detach().clone() for x in kept} | fresh)
 
 def logits_in(output):
     "The logits in what a model gives; None if there are none."
@@ -133,23 +135,22 @@ class Patient:
     "A copy of model, loss and optimizer, with a part of the batch."
     def __init__(self, case, part, opt=None):
         module = case.loss_func if isinstance(case.loss_func, nn.Module) else None
-        self.model, loss, self.opt = copies(case.model, module, opt)
-        self.part, self.own, self.raw, self.loss_func = part, case.own_loss, case.raw, loss or case.loss_func
-        self.loss_module = loss
+        self.model, self.loss_module, self.opt = copies(case.model, module, opt)
+        self.case, self.part, self.loss_func = case, part, self.loss_module or case.loss_func
         if any(nn.parameter.is_lazy(w) for w in self.model.parameters()):
             with torch.no_grad(): self.output()
 
-    def output(self, part=None):
-        part = part or self.part
-        kwargs = {**part.kwargs, part.key: part.target} if self.own else part.kwargs
+    def output(self, part=None, with_target=None):
+        part, with_target = part or self.part, self.case.own_loss if with_target is None else with_target
+        kwargs = {**part.kwargs, part.key: part.target} if with_target else part.kwargs
         return refusing(self.model, *part.args, **kwargs)
 
     def logits(self, part=None): return logits_in(self.output(part))
 
     def loss(self):
         output = self.output()
-        if self.own: return loss_in(output)
-        given = output if self.raw else logits_in(output)
+        if self.case.own_loss: return loss_in(output)
+        given = output if self.case.raw else logits_in(output)
         return torch.as_tensor(refusing(self.loss_func, given, self.part.target)).mean()
 
     @torch.no_grad()
@@ -167,18 +168,19 @@ class Patient:
         named = [*self.model.named_parameters(), *((f'loss.{name}', w) for name, w in of_loss)]
         return {name: w for name, w in named if w.requires_grad}
 
-    def gradients(self):
-        "Name -> gradient, or None. Those of anything else that the loss depends on are left alone."
+    def loss_and_gradients(self):
+        "The loss, and name -> gradient or None. Those of anything else that it depends on are left alone."
         loss, params = self.loss(), self.trainable()
-        self.last = loss.item()
-        if not params or not loss.requires_grad: return dict.fromkeys(params)
-        return dict(zip(params, torch.autograd.grad(loss, list(params.values()), allow_unused=True)))
+        if not params or not loss.requires_grad: return loss, dict.fromkeys(params)
+        return loss, dict(zip(params, torch.autograd.grad(loss, list(params.values()), allow_unused=True)))
+
+    def gradients(self): return self.loss_and_gradients()[1]
 
     def step(self, opt):
-        params = self.trainable()
-        for name, g in self.gradients().items(): params[name].grad = g
+        (loss, gradients), params = self.loss_and_gradients(), self.trainable()
+        for name, g in gradients.items(): params[name].grad = g
         refusing(opt.step)
-        return self.last
+        return loss.item()
 
 class Adam32:
     "Adam with its numbers in float32, so that half precision learns, too."
@@ -203,20 +205,39 @@ class Adam32:
 ENDED = {'probabilities': softmax, 'log-probabilities': log_softmax, 'sigmoid': lambda x, axis: x.sigmoid(),
          'tanh': lambda x, axis: x.tanh()}
 
+def plain_loss(logits, target): return cross_entropy(logits.flatten(0, -2), target.flatten())
+
+def shifted_loss(logits, target, by=1): return plain_loss(logits[:, :-by], target[:, by:])
+
+def shifted_by_two(logits, target): return shifted_loss(logits, target, 2)
+
 class Case:
     "A training that is to begin, and what has been asked of it, each once."
     def __init__(self, model, parts, loss_func, opt):
-        self.model, self.parts, self.opt, self.noted = model, parts, opt, []
-        self.loss_func, self.own_loss, self.raw = loss_func or cross_entropy, False, False
+        self.model, self.parts, self.given_loss, self.opt, self.noted = model, parts, loss_func, opt, []
+        self.loss_func = loss_func or cross_entropy
         self.largest = max(parts, key=lambda part: sum(t.numel() for t in tensors(part.target)))
-        self.own_loss = loss_func is None and bool(self.largest.key) and self.gives_loss()
-        self.raw = not self.own_loss and not isinstance(self.largest.target, Tensor)
 
-    def gives_loss(self):
+    @cached_property
+    def own_loss(self):
         "Does the model return its own loss if it is given the target?"
-        self.own_loss = True
-        try: return loss_in(Patient(self, few(self.largest, 2)).output()) is not None
+        if self.given_loss is not None or not self.largest.key: return False
+        try: return loss_in(Patient(self, few(self.largest, 2)).output(with_target=True)) is not None
         except Refused: return False
+
+    @cached_property
+    def raw(self):
+        "Does the loss take all that the model gives, as of several heads, and not only the logits?"
+        if self.own_loss: return False
+        if not isinstance(self.largest.target, Tensor): return True
+        patient, output = self.first
+        if not self.runs or isinstance(output, Tensor): return False
+        takes = lambda x: refusing(patient.loss_func, x, patient.part.target)
+        try: takes(logits_in(output))
+        except Refused:
+            try: return takes(output) is not None
+            except Refused: pass
+        return False
 
     @cached_property
     def first(self):
@@ -235,8 +256,21 @@ class Case:
         "Logits, target and loss, for the questions of `diagnose`; None if the loss isn't one of logits and target."
         patient, output = self.first
         logits = logits_in(output) if self.runs else None
-        if logits is None or self.own_loss or self.raw: return None
-        return Batch(logits, patient.part.target, patient.loss_func)
+        loss_func = self.as_cross_entropy if self.own_loss else patient.loss_func
+        if logits is None or loss_func is None or self.raw: return None
+        return Batch(logits, patient.part.target, loss_func)
+
+    @cached_property
+    def as_cross_entropy(self):
+        "The cross-entropy of its logits that a model's own loss is, plain or with the labels shifted; None if neither."
+        patient, output = self.first
+        logits, loss, target = logits_in(output), loss_in(output), patient.part.target
+        if logits is None or loss is None or not isinstance(target, Tensor): return None
+        known = plain_loss, shifted_loss, shifted_by_two
+        try: away = {f: abs(value_of(f, logits, target) - loss.item()) for f in known}
+        except Refused: return None
+        nearest = min(away, key=away.get)
+        return nearest if away[nearest] <= 1e-3 * abs(loss.item()) else None
 
     def lacks(self, need):
         "What is missing, in words; '' if nothing is."
@@ -254,8 +288,8 @@ class Case:
 
     @cached_property
     def unknown(self):
-        if self.own_loss: return 'the model computes its own loss'
-        if self.batch is None: return 'several targets'
+        if self.batch is None:
+            return 'the model computes a loss of its own' if self.own_loss else 'several targets or outputs'
         return 'the loss is none of the known' if self.batch.takes in ('', 'nothing') else ''
 
     def stops(self, finding): return False
@@ -285,7 +319,7 @@ class Case:
         try:
             with torch.no_grad(): cut = Patient(self, few(self.largest, max(2, n // 2))).mode(False).logits()
         except Refused: return ''
-        same = cut.shape[1:] == self.first[0].logits().shape[1:]
+        same = cut.shape[1:] == logits.shape[1:]
         return '' if same or cut.ndim != logits.ndim else 'the classes are the items of the batch'
 
     def patient(self, opt=None, part=None): return Patient(self, part or self.small, opt).mode(dropout=False)
@@ -294,16 +328,14 @@ class Case:
     @cached_property
     def bounds(self):
         "The least loss that any logits have on the few items, and the least of logits that are alike; None if unknown."
-        if self.own_loss or self.batch is None: return None
-        p = self.patient()
-        with torch.no_grad(): few_items = Batch(p.logits(), self.small.target, p.loss_func)
+        if self.batch is None: return None
+        with torch.no_grad(): few_items = Batch(self.patient().logits(), self.small.target, self.batch.loss_func)
         takes, axis = self.batch.takes, self.batch.axis
         loss_func, logits, target = few_items.on_cpu
         ends = given(self.batch.logits, axis)[0] if logits.ndim else ''
         ends = PROPER.get(takes) or (ENDED.get(ends) if not takes else None) or (lambda x, axis: x)
         shape = [n if logits.ndim > 1 and i == axis % logits.ndim else 1 for i, n in enumerate(logits.shape)]
-        start = logits.float() if takes == '' else torch.zeros(logits.shape)
-        if takes == '' and ends in ENDED.values(): start = torch.zeros(logits.shape)
+        start = torch.zeros_like(logits) if takes or ends in ENDED.values() else logits
         loss = lambda z: torch.as_tensor(refusing(loss_func, ends(z.expand(logits.shape), axis), target)).mean()
         ones = [i for i, n in enumerate(shape) if n == 1]
         alike = start.mean(ones, keepdim=True) if ones else start
@@ -319,7 +351,14 @@ class Case:
         return least + part * (constant - least)
 
     @cached_property
-    def start(self): return self.patient().loss_now()
+    def at_start(self):
+        "Loss and gradients (name -> gradient) before any step; do they come from an autograd.Function of one's own?"
+        p = self.patient()
+        loss, gradients = p.loss_and_gradients()
+        return loss.item(), gradients, own_functions(loss)
+
+    @property
+    def start(self): return self.at_start[0]
 
     @cached_property
     def able(self): return self.start > 0 if self.bounds is None else self.bounds[1] - self.bounds[0] > 1e-6
@@ -335,10 +374,9 @@ class Case:
             before = {name: state[0].clone() for name, state in zip(params, opt.state)}
             for done in range(1, steps + 1):
                 loss = p.step(opt)
-                if done >= 10 and loss < self.enough(.1): break
-                if done == 12 and lr < .1 and steps == STEPS and not loss < self.enough(.95): break  # a larger rate
+                if done >= 5 and loss < self.enough(.1): break
+                if done == 8 and lr < .1 and steps == STEPS and not loss < self.enough(.95): break  # a larger rate
             moved = [name for name, state in zip(params, opt.state) if not torch.equal(state[0], before[name])]
-            loss = p.loss_now()
             if best is None or not loss >= best[1]: best, self.steps = (p, loss, moved), done
             if loss < self.enough(.3 if steps == STEPS and lr < .1 else .8) or not self.able: break
         return best
@@ -346,15 +384,15 @@ class Case:
 def lowest(loss, start, size=0):
     "The least loss that some steps of the scores themselves lead to."
     z, size = start.clone().requires_grad_(), size or start.numel()
-    opt, values = torch.optim.Adam([z], 1.), []
+    opt, values = Adam32([z], 1.), []
     if not (first := loss(z)).requires_grad: return math.nan
     sure = torch.autograd.grad(first, z)[0].sign()
     with torch.no_grad(): values += [loss(z).item(), loss(-20 * sure).item()]
     for i in range(30 if size <= MOST // 10 else 8 if z.numel() < size else 0):
-        opt.param_groups[0]['lr'] = .9**i
-        value = loss(z)
-        opt.zero_grad()
-        value.backward()
+        settled = i > 5 and abs(values[-1] - values[-2]) < 1e-4 * abs(values[0])
+        if settled or 0 <= min(values) <= 1e-4 * abs(values[0]): break
+        opt.lr, value = .85**i, loss(z)
+        z.grad = torch.autograd.grad(value, z)[0]
         values.append(value.item())
         opt.step()
     return min(v for v in values if not math.isnan(v)) if not all(map(math.isnan, values)) else math.nan
@@ -369,10 +407,17 @@ def about_batch(case):
         return
     if case.batch is None: return
     rows = list(answers(case.batch, OF_THE_BATCH))
-    found = list({f.rule: f for f in case.batch.noted}.values())
+    found = {f.rule: f for f in case.batch.noted}
+    if 'classes permuted' in found and echoes(case): del found['classes permuted']
     missed = [row for row in rows if row.mark == 'could not look']
-    yield Row('the batch and its loss', listed((f.rule for f in found), 1) or 'nothing found', 'nothing', found)
+    yield Row('the batch and its loss', listed(found, 1) or 'nothing found', 'nothing', list(found.values()))
     yield from missed
+
+def echoes(case):
+    "Do the logits favour the class that is the input, as where embeddings and the last layer share their weights?"
+    said = case.batch.logits.argmax(case.batch.axis).flatten()
+    ids = [x.flatten() for x in case.first[0].part.inputs if not x.is_floating_point() and x.numel() == said.numel()]
+    return any((x == said).float().mean() > .5 for x in ids)
 
 def told(raised): return f'{type(raised).__name__}: {raised}'.split('\n')[0].rstrip('.') + '.'
 
@@ -476,17 +521,18 @@ def shares_of(target, logits, axis, ignore=-100):
 @question(QUESTIONS, 'loss at the start', 'a known loss')
 def about_start(case):
     "The loss before any training, compared with that of logits which are all 0."
-    b = case.batch
-    p = case.patient(part=case.first[0].part)
-    loss = p.loss_now()
-    zeros = b.proper(torch.zeros(b.logits.shape))
-    try: start = value_of(b.on_cpu[0], zeros, b.on_cpu[2])
+    b, p = case.batch, case.first[0]
+    loss = b.ran[0].mean().item()
+    try:
+        loss_func, logits, target = b.on_cpu
+        start = value_of(loss_func, b.proper(torch.zeros_like(logits)), target)
     except Refused: return
     c = 2 if b.single or b.logits.ndim < 2 else b.logits.shape[b.axis]
     if start <= 0 or c < 2: return
     unit, found = start / math.log(c), why_so_high(case, p, loss, start, c)
-    plain = f'ln {c} = {start:.3f}, or less' if math.isclose(unit, 1, rel_tol=1e-3) else f'{start:.3f}, or less'
-    yield Row('loss at the start', f'{loss:.3f}', plain, [found] if found else [])
+    nothing_known = f'ln {c} = {start:.3f}' if math.isclose(unit, 1, rel_tol=1e-3) else f'{start:.3f}'
+    wanted = f'below {3 * start + unit:.1f}; {nothing_known}'
+    yield Row('loss at the start', f'{loss:.3f}', wanted, [found] if found else [])
 
 def why_so_high(case, p, loss, start, c):
     "The finding for a loss that is too high at the start; None if it isn't."
@@ -496,7 +542,7 @@ def why_so_high(case, p, loss, start, c):
         if near(seen.sum(), torch.ones(())) and (seen >= 0).all() and -(seen * said.log()).sum() > math.log(c) + 1:
             show = lambda v: ', '.join(f'{x:.2f}' for x in v[:5].tolist())
             return warning('last bias against the classes', said=show(said), seen=show(seen))
-    if not 2 * start + unit < loss < math.inf: return None
+    if not 3 * start + unit < loss < math.inf: return None
     floats = [x for x in p.part.inputs if x.is_floating_point()]
     largest = max((x.abs().max().item() for x in floats), default=0)
     cause = (f'The inputs reach {largest:.4g}: scale them to about 1.' if largest > 20 else
@@ -513,7 +559,7 @@ def about_range(case):
     logits, b = p.logits(), case.batch
     largest = logits.abs().max().item()
     if not largest <= 1.001 or b.single or not logits.any() or given(b.logits, b.axis)[0] != 'logits': return
-    loss, c = p.loss_func, logits.shape[b.axis]
+    loss, c = b.loss_func, logits.shape[b.axis]
     zeros = torch.zeros_like(logits)
     with torch.enable_grad(): grad = Batch(zeros, p.part.target, loss).ran[1]
     if grad is None: return
@@ -524,7 +570,7 @@ def about_range(case):
 @question(QUESTIONS, 'overfit one batch', 'a loss')
 def about_learning(case):
     "Can it be learned, by which parameters, and what has been learned then?"
-    gradients = case.patient().gradients()
+    gradients = case.at_start[1]
     if all(g is None for g in gradients.values()):
         yield Row('parameters that learn', '0', 'all', [error('nothing to train')])
         return
@@ -541,6 +587,9 @@ def about_learning(case):
               [failed] if case.able and not loss < case.enough() else [])
     still = [name for name in p.trainable() if name not in moved]
     open_ = case.bounds is None or case.start > case.bounds[0] + 1e-3  # else there is nothing left to learn
+    if case.bounds and not case.batch.takes and case.batch.sure_of_the_targets is not None:
+        least, constant = case.bounds
+        if least > .3 * constant > 0: yield warning('floor under the loss', least=least, constant=constant)
     yield Row('parameters that move', f'{len(moved)} of {len(p.trainable())}', 'all',
               [warning('parameters never move', names=listed(still), steps=case.steps)] if still and open_ else [])
     yield from about_depth(p)
@@ -572,22 +621,25 @@ def about_modes(p, loss, constant):
     "Does what was learned hold in evaluation mode (at least half), and with dropout (at most twice a constant's loss)?"
     has = lambda word: any(word in type(m).__name__ for m in p.model.modules())
     if has('BatchNorm'):
-        follow, valid = means_follow(p), p.mode(False).loss_now()
-        holds = follow or valid < (loss + constant) / 2
-        yield Row('training, evaluation mode', f'{loss:.3f}, {valid:.3f}', 'alike',
-                  [] if holds else [warning('train and eval differ', train=loss, valid=valid)])
+        valid, enough = p.mode(False).loss_now(), (loss + constant) / 2
+        follow = not valid < enough and means_follow(p)
+        found = [] if valid < enough or follow else [warning('train and eval differ', train=loss, valid=valid)]
+        yield Row('in evaluation mode', f'{valid:.3f}' + '; its means follow' * follow,
+                  f'below {enough:.3f}' + ', or that' * follow, found)
     if has('Dropout'):
-        on = sum(p.mode().loss_now() for _ in range(10)) / 10
-        yield Row('without, with dropout', f'{loss:.3f}, {on:.3f}', 'alike',
+        on = sum(p.mode().loss_now() for _ in range(4)) / 4
+        yield Row('with dropout', f'{on:.3f}', f'below {2 * constant:.3f}',
                   [] if on < 2 * constant else [warning('dropout too high', on=on, off=loss)])
 
 @question(QUESTIONS, 'backward', 'a loss')
 def about_backward(case):
     "If there is an autograd.Function of one's own: does the loss change along its gradient as it says?"
+    _, gradients, own = case.at_start
+    if not own: return
     p = case.patient()
-    if not own_functions(p.loss()) or p.loss_now() != p.loss_now(): return
+    if p.loss_now() != p.loss_now(): return  # it is random
     params, ratios = p.trainable(), []
-    sizes = {name: wide(g).norm().item() for name, g in p.gradients().items() if g is not None}
+    sizes = {name: wide(g).norm().item() for name, g in gradients.items() if g is not None}
     for name in sorted(sizes, key=sizes.get)[-6:]:
         if sizes[name] > 1e-4 * max(sizes.values()): ratios.append((sizes[name], slope(p, params[name], name)))
     wrong = [(said, seen) for said, seen in ratios if abs(seen) > .01 * said and abs(seen / said - 1) > .2]
@@ -618,17 +670,17 @@ def own_functions(loss):
 
 # %% ../../nbs/doctor/check_training.ipynb #b6416bd5
 def input_names(model, part):
-    "Name -> tensor, of those inputs that are tensors."
+    "Name -> tensor, of all inputs, those within dicts, lists and tuples, too."
     params = inspect.signature(model.forward).parameters
     names = [name for name, p in params.items() if p.kind is not p.VAR_POSITIONAL]
     named = {names[i] if i < len(names) else f'input {i + 1}': x for i, x in enumerate(part.args)} | part.kwargs
-    return {name: x for name, x in named.items() if isinstance(x, Tensor) and x.ndim}
-
-def with_input(model, part, name, value):
-    "The part with another value of one input."
-    if name in part.kwargs: return replace(part, kwargs={**part.kwargs, name: value})
-    old = input_names(model, part)[name]
-    return replace(part, args=tuple(value if x is old else x for x in part.args))
+    found = {}
+    def add(name, x):
+        if isinstance(x, Tensor) and x.ndim: found[name] = x
+        inside = x.items() if isinstance(x, Mapping) else enumerate(x) if isinstance(x, (list, tuple)) else ()
+        for key, value in inside: add(f'{name}[{key!r}]', value)
+    for name, x in named.items(): add(name, x)
+    return found
 
 def change(before, after): return (wide(after) - wide(before)).abs().nan_to_num(0, math.inf).max().item()
 
@@ -663,7 +715,7 @@ def about_each_input(case, p):
         other = x.roll(1, 0)
         if torch.equal(other, x) and x.is_floating_point(): other = torch.zeros_like(x)
         if torch.equal(other, x): continue
-        part = with_input(case.model, p.part, name, other)
+        part = p.part.with_inputs(lambda v: other if v is x else v)
         moved = [change(q.logits(), q.logits(part)) for q in (p, fresh)]
         moves[name] = max(moved)
         if all(m <= 1e-5 * q.logits().abs().max().item() for m, q in zip(moved, (p, fresh))): ignored.append(name)
@@ -686,9 +738,12 @@ def about_future(case):
     t, kept = t.view(x.shape), t.view(x.shape) >= 0
     same = lambda a, b, where: bool(where.any()) and (a == b)[where].float().mean() > .9
     ahead, itself = same(t[:, :-1], x[:, 1:], kept[:, :-1]), same(t, x, kept)
-    shifts = case.own_loss or case.batch is not None and not case.batch.lacks('positions') and case.batch.shift == -1
-    if ahead and shifts and not case.own_loss: yield error('shifted twice')
+    known = case.batch is not None
+    shifts = not case.batch.lacks('positions') and case.batch.shift == -1 if known else case.own_loss
+    if ahead and shifts and known: yield error('shifted twice')
     if itself and not shifts: yield warning('target is the input')
+    behind = same(t[:, 1:], x[:, :-1], kept[:, 1:])
+    if behind and not (ahead or itself): yield warning('target is an earlier input')
     if not (ahead or itself and shifts): return
     p, half = case.patient(part=p.part).mode(False), x.shape[1] // 2
     y = x.clone()
@@ -741,20 +796,24 @@ def about_steps(case):
     held = {name: w for name, w in p.trainable().items() if id(w) in ids}
     before = {name: w.detach().clone() for name, w in held.items() if w.ndim > 1 and w.any()}
     if not before: return
-    size = lambda: sorted(((wide(held[name]) - wide(w)).norm() / wide(w).norm()).item() for name, w in before.items())
-    middle = lambda sizes: sizes[len(sizes) // 2]
-    start = p.loss_now()
-    p.step(p.opt)
-    ratio = middle(size())
-    for _ in range(4): p.step(p.opt)
-    after, five = p.loss_now(), middle(size()) / 5
+    size = lambda w: torch.linalg.vector_norm(w.detach(), dtype=torch.promote_types(w.dtype, torch.float32))
+    moved = lambda: torch.stack([size(held[name] - w) / size(w) for name, w in before.items()]).median().item()
+    start = p.step(p.opt)
+    ratio = moved()
+    for _ in range(3): p.step(p.opt)
+    after, later = p.loss_now(), moved() / 4
     groups = getattr(p.opt, 'param_groups', [{}])
     resting = all(group.get('lr') == 0 and group.get('initial_lr') for group in groups)  # before a warm-up
     found, too_large = [], not after <= 3 * abs(start) + 3 or ratio > .5 and after > start
     if too_large: found = [warning('steps too large', start=start, after=after, ratio=ratio)]
-    elif max(ratio, five) < 1e-7 and not resting and start > case.enough(.1):
-        found = [warning('steps too small', ratio=max(ratio, five))]
-    yield Row('a step to the weights', f'{max(ratio, five):.1g}', 'about 1e-3', found)
+    elif (max(ratio, later) < 1e-7 or rounded_away(held, before)) and not resting and start > case.enough(.1):
+        found = [warning('steps too small', ratio=max(ratio, later))]
+    yield Row('a step to the weights', f'{max(ratio, later):.1g}', '1e-7 to 0.5', found)
+
+def rounded_away(held, before):
+    "Are there weights in half precision, of which next to none changed?"
+    half = [held[name] != w for name, w in before.items() if w.dtype.itemsize < 4]
+    return bool(half) and sum(moved.sum() for moved in half) < .1 * sum(moved.numel() for moved in half)
 
 @question(QUESTIONS, 'micro-batches, averaged', 'parts', 'a known loss')
 def about_parts(case):
@@ -763,7 +822,7 @@ def about_parts(case):
     for part in case.parts:
         p = case.patient(part=part).mode(False)
         with torch.no_grad(): logits = p.logits()
-        counts.append(denominator(Batch(logits, part.target, p.loss_func), case.batch))
+        counts.append(denominator(Batch(logits, part.target, case.batch.loss_func), case.batch))
         grads.append(torch.cat([g.flatten() for g in p.gradients().values() if g is not None]))
     if not all(counts): return
     grads, share = torch.stack(grads), torch.tensor(counts).to(grads[0]) / sum(counts)
@@ -777,7 +836,7 @@ def denominator(part, batch):
     "What the mean of a part divides by: with all logits 0, the gradient of a target is so much smaller."
     loss_func, logits, target = part.on_cpu
     part.__dict__['answered'] = batch.answered  # the loss is the same
-    grad = part.gradient(batch.proper(torch.zeros(logits.shape)), target)
+    grad = part.gradient(batch.proper(torch.zeros_like(logits)), target)
     sizes = part.sizes(grad)
     if part.hard and not part.single:
         t, c = target.flatten(), logits.shape[part.axis]

@@ -87,7 +87,7 @@ KNOWN_OF_PROBABILITIES = {
 }
 PROPER = {'log-probabilities': log_softmax, 'probabilities': softmax,  # what makes scores such as a loss takes
           'single probabilities': lambda x, axis: x.sigmoid()}
-MOST = 300_000 # numbers in a question
+MOST = 100_000 # numbers in a question
 
 def cut(logits, target):
     "A few of the items; if that is still much, a few of their positions. A target may be flattened."
@@ -102,7 +102,7 @@ def cut(logits, target):
 
 def noise_like(x, seed=0):
     "Random scores of this shape, the same each time."
-    return torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)).to(x.dtype)
 
 def refusing(f, *args, **kwargs):
     "What a user's function gives; Refused if it raises."
@@ -122,7 +122,7 @@ class Probe:
     def __init__(self, loss_func, logits, target, axis):
         few, self.target = cut(logits, target)
         self.loss_func, self.axis, self.dtype = loss_func, axis, target.dtype
-        self.like, self.c, self.random = few.float(), few.shape[axis], torch.Generator().manual_seed(0)
+        self.like, self.c, self.random = few, few.shape[axis], torch.Generator().manual_seed(0)
 
     def one_hot(self, k):
         "Every item of class `k`."
@@ -184,6 +184,7 @@ class Probe:
             if spread <= 1e-6 * answers.abs().max(): return 'nothing', 0.
             for name, known in losses.items():
                 terms = torch.tensor([self.terms(known, x, k) for x in scores], dtype=torch.float64)
+                if not terms.isfinite().all(): continue
                 for columns in ([0, 2], [0, 1, 2]):  # without label smoothing, and with it
                     found = torch.linalg.lstsq(terms[:, columns], answers, driver='gelsd').solution
                     shares = found[:-1, 0]
@@ -263,11 +264,16 @@ class Batch:
 
     @cached_property
     def on_cpu(self):
-        "Loss, logits and target to ask; raises Refused if the loss keeps tensors on another device."
-        if self.logits.device.type == 'cpu': return self.loss_func, self.logits, self.target
-        loss_func, logits, target = off_gpu(self.loss_func, self.logits, self.target)
-        refusing(loss_func, logits, target)
-        return loss_func, logits, target
+        "Loss, logits and target to ask, in float32 if the loss takes that; Refused if it keeps tensors on a GPU."
+        loss_func, logits, target = self.loss_func, self.logits, self.target
+        if logits.device.type != 'cpu':
+            loss_func, logits, target = off_gpu(loss_func, logits, target)
+            refusing(loss_func, logits, target)
+        if logits.dtype == torch.float32: return loss_func, logits, target
+        single = copy.deepcopy(loss_func).float() if isinstance(loss_func, nn.Module) else loss_func
+        try: refusing(single, logits.detach().float(), target)
+        except Refused: return loss_func, logits, target  # it holds numbers of another dtype, or takes no logits
+        return single, logits.float(), target
 
     @cached_property
     def answered(self):
@@ -365,7 +371,10 @@ class Batch:
     def lacks_positions(self):
         "Can the targets be changed one by one?"
         x, t = self.few
-        if x.ndim < 1 or x.numel() > 4 * MOST: return 'the logits are too few or too many'
+        try: self.base
+        except Refused: return 'the loss refuses a part of the batch'
+        if x.dtype.itemsize < 4: return 'the loss takes only half precision'
+        if x.ndim < 1 or x.numel() > 12 * MOST: return 'the logits are too few or too many'
         if self.loss_func is None or len(self.rows(x)) != (t.numel() if self.hard or self.single else
                                                             len(self.rows(t)) if t.shape == x.shape else -1):
             return "the targets don't belong to one position each"
@@ -406,14 +415,27 @@ class Batch:
         return moved[0] if t.ndim == 1 else moved.movedim(-1, self.axis).contiguous()
 
     @cached_property
-    def averaged_twice(self):
-        "Do four times as many items make each one's gradient 16 times smaller, and not 4 times?"
+    def dilution(self):
+        "By how much do four times as many items make each one's gradient smaller? 4 in a mean, 1 in a sum, 0 unknown."
         x, t = self.few
-        if x.ndim < 1 or not t.ndim or len(t) != len(x) or len(x) < 2: return False
-        again = lambda y, n: y[:2].repeat(n, *[1] * (y.ndim - 1))
+        if x.ndim < 1 or not t.ndim or len(t) != len(x) or len(x) < 2: return 0.
+        counted = self.base.flatten(1).any(1).nonzero().flatten()[:2] if x.ndim > 1 else torch.arange(2)
+        again = lambda y, n: y[counted].repeat(n, *[1] * (y.ndim - 1))
         try: one, four = (self.gradient(again(x, n), again(t, n)).abs().max().item() for n in (1, 4))
-        except Refused: return False
-        return 0 < one and .9 < 16 * four / one < 1.1
+        except Refused: return 0.
+        return one / four if four else 0.
+
+    @property
+    def averaged_twice(self): return 14.5 < self.dilution < 17.8
+
+    @cached_property
+    def sure_of_the_targets(self):
+        "Scores of 1 where the target is right (and of -1 where it isn't, if each score has a target); None if unknown."
+        x, t = self.few
+        if self.single: return 2. * t - 1 if ((t == 0) | (t == 1)).all() else None
+        if not self.hard or x.ndim < 2 or t.max() >= x.shape[self.axis]: return None
+        return torch.zeros_like(x).movedim(self.axis, -1).reshape(t.numel(), -1).scatter(
+            1, t.clamp(min=0).reshape(-1, 1), 1.).view(*t.shape, -1).movedim(-1, self.axis)
 
     @cached_property
     def swapped(self):
@@ -514,6 +536,11 @@ def ignored(b, one):
 INSIDE = {'softmax inside': ('softmax', -1), 'sigmoid inside': ('sigmoid', -1),
           'tanh inside': ('tanh', -2), 'relu inside': ('relu', -math.inf)}
 
+def alike_but(probe, k):
+    "Do all other classes cost the same if they lead?"
+    lead = [probe(20 * probe.one_hot(j), k) for j in range(min(probe.c, 10)) if j != k]
+    return len(lead) > 1 and max(lead) - min(lead) < 1e-3
+
 @question(QUESTIONS, 'what the loss does', 'a loss that runs')
 def about_loss(b):
     "What a loss shows when it is asked."
@@ -539,10 +566,13 @@ def about_loss(b):
     if not takes.startswith('single') and math.isclose(factor * c, 1, rel_tol=1e-3) and not b.averaged_twice:
         yield error('mean over classes', c=c)
     if takes != 'logits': return
-    wrong, worse, best = probe.confidently_wrong(k, 200), probe.confidently_wrong(k, 400), probe.leader(k)
+    little, wrong, worse = (probe.confidently_wrong(k, lead) for lead in (1, 200, 400))
+    ceiling = math.isclose(wrong, worse, rel_tol=1e-3) and little < .9 * wrong  # else it only looks at directions
+    best = probe.leader(k)
     if not math.isfinite(wrong): yield error('softmax, then log', loss=wrong)
-    elif 4 * factor < wrong and math.isclose(wrong, worse, rel_tol=1e-3): yield error('ceiling on the loss', loss=wrong)
-    if best != k: yield error('wrong column', k=k, best=best)
+    elif 4 * factor < wrong and ceiling: yield error('ceiling on the loss', loss=wrong)
+    if best != k and alike_but(probe, k): yield error('wrong sign')
+    elif best != k: yield error('wrong column', k=k, best=best)
 
 # %% ../../nbs/doctor/diagnose.ipynb #3bc884ed
 def order_of_columns(logits, target):
@@ -632,7 +662,7 @@ def about_pairs(b):
 def about_sharing(b):
     "Does one item's confidence change all others' gradients by the same factor?"
     x, t = b.few
-    if b.takes not in ('logits', 'single logits') or x.ndim < (1 if b.single else 2) or len(x) < 3: return
+    if b.takes not in ('logits', 'single logits', '') or x.ndim < (1 if b.single else 2) or len(x) < 3: return
     noise = noise_like(x[0], seed=2)
     for lead in 100, -100:  # one of them is sure and wrong
         y = torch.cat([lead * noise[None], x[1:]])
@@ -648,7 +678,7 @@ def about_sharing(b):
 def about_positions(b):
     "With equal logits and targets: do gradients differ along an axis that is as long as there are classes?"
     x, t = b.few
-    if x.ndim < 3 or not (b.hard or b.single): return
+    if x.ndim < (2 if b.single else 3) or not (b.hard or b.single): return
     k = int(t[t >= 0].flatten()[0]) if b.hard and (t >= 0).any() else 1
     grad, classes = b.gradient(b.proper(torch.zeros_like(x)), torch.full_like(t, k)), b.axis % x.ndim
     c = x.shape[classes]
@@ -709,19 +739,48 @@ def about_weights(b):
             yield warning('smoothing with weights')
 
 def class_weights(b, c):
-    "How much each class of the batch counts, relative to the others: all logits 0, two targets that differ."
+    "How much each class of the batch counts, relative to the others: the gradients where all logits are 0."
     x, t = b.few
     weight, zeros = torch.zeros(c, dtype=torch.double), torch.zeros_like(x)
-    present = [k for k in b.target.unique().tolist() if 0 <= k < c][:50]
-    half = t.flatten().clone()
-    for k in present[1:]:
-        half[::2], half[1::2] = present[0], k
-        sizes = b.sizes(b.gradient(zeros, half.view(t.shape)))
+    first, *others = [k for k in b.target.unique().tolist() if 0 <= k < c][:50] or [0]
+    most = max(1, t.numel() // 4)  # so that each is there a few times
+    for chunk in (others[i:i + most] for i in range(0, len(others), most)):
+        several = torch.tensor([first, *chunk]).repeat(t.numel())[:t.numel()]
+        sizes = b.sizes(b.gradient(zeros, several.view(t.shape)))
         if b.shift: sizes = sizes.roll(-b.shift)
-        own, first = sizes[1::2], sizes[::2]
-        if not own.any() or not first.any(): continue
-        weight[present[0]], weight[k] = 1, (own[own > 0].mean() / first[first > 0].mean()).item()
-    return weight
+        mean = lambda k: sizes[(several == k) & (sizes > 0)].mean().item()  # nan if none has a gradient
+        unit = mean(first)
+        for k in chunk: weight[k] = mean(k) / unit
+        weight[first] = 1
+    return weight.nan_to_num(0)
+
+@question(QUESTIONS, 'right and wrong', 'a loss that runs', 'no error', 'positions')
+def about_direction(b):
+    "What does it cost to be sure: of the right answers, of wrong ones?"
+    right, t = b.sure_of_the_targets, b.few[1]
+    if b.takes not in ('', 'logits') or b.shift or right is None: return
+    wrong, none, sure, surer = (value_of(b.on_cpu[0], lead * right, t) for lead in (-20., 0., 20., 400.))
+    if surer < -1 and surer < 10 * sure < 0: yield error('no lower bound', loss=surer)
+    elif wrong < none < sure: yield error('wrong sign')
+    elif sure <= none and 0 <= wrong < .5 * none: yield warning('confident errors cost nothing', wrong=wrong, none=none)
+
+@question(QUESTIONS, 'ignored targets', 'a loss that runs', 'no error', 'hard targets', 'positions')
+def about_divisor(b):
+    "If half of the targets that count are ignored, the others must count twice in a mean."
+    flat, sizes = b.counted
+    dead = [k for k in flat.unique().tolist() if not sizes[flat == k].any()]
+    x, t = b.few
+    kept = (b.sizes(b.base) > 0).nonzero().flatten()
+    if not dead or b.shift or len(kept) < 4 or not 3.6 < b.dilution < 4.4: return
+    fewer = t.flatten().index_fill(0, kept[::2], dead[0]).view(t.shape)
+    before, after = (b.sizes(g)[kept[1::2]] for g in (b.base, b.gradient(x, fewer)))
+    if (after - before).abs().max() < 1e-3 * before.max(): yield warning('ignored are averaged in', k=dead[0])
+
+@question(QUESTIONS, 'an effect', 'a loss that runs', 'no error')
+def about_effect(b):
+    loss, grad = b.ran
+    if grad is not None and loss.isfinite().all() and not grad.any() and not b.base.any():
+        yield error('loss without effect', loss=loss.mean().item())
 
 @question(QUESTIONS, 'the number of items', 'a loss that runs', 'no error', 'positions')
 def about_scale(b):
@@ -734,6 +793,26 @@ def about_classes(b):
     c = 2 if b.single or t.shape == b.logits.shape else b.logits.shape[b.axis] if b.logits.ndim > 1 else 2
     if b.takes and t.ndim == 1 and n >= (16 if c > 2 else 64) and c > 1 and (t == t[0]).all() and t[0] >= 0:
         yield warning('one class only', n=n, k=t[0].item())
+
+def tail(target):
+    "(how many at the end, or ends of all rows, have one class, that class), if it is also among the others by chance."
+    t = target.T if target.ndim == 2 else target.reshape(-1, 1)  # rows: positions
+    if target.ndim > 2 or len(t) < 5: return None
+    k = t[-1, 0]
+    m = int((t == k).all(1).flip(0).cumprod(0).sum())  # positions
+    rest = t[:len(t) - m].flatten()
+    if len(rest) < 8 or m < .2 * len(t) or m * t.shape[1] < 8: return None
+    share, changes = (rest == k).float().mean().item(), (rest[1:] != rest[:-1]).float().mean().item()
+    chance = m * t.shape[1] * math.log(max(share, 1 / len(rest)))
+    return (m * t.shape[1], k.item()) if share and chance < -14 and changes > .25 else None
+
+@question(QUESTIONS, 'the end of the targets', 'a loss that runs', 'no error', 'hard targets')
+def about_tail(b):
+    "A constant end is no chance if the rest looks shuffled; padding, which is nowhere else, is another question."
+    if not b.takes or (found := tail(b.target)) is None: return
+    m, k = found
+    if not b.lacks_positions() and not b.counted[1][b.counted[0] == k].any(): return
+    yield warning('constant tail', m=m, n=b.target.numel(), k=k)
 
 @question(QUESTIONS, 'the sign of the loss', 'a loss that runs')
 def about_sign(b):

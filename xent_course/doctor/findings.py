@@ -69,7 +69,7 @@ OF_A_BATCH = { # what diagnose finds
         "the loss has another scale, or is negative", "cross-entropy weighs log-probabilities with the target", SOFT),
     'target outside 0 to 1': Rule(
         "a loss for single logits wants targets between 0 and 1, and they reach from {low:g} to {high:g}.",
-        "Divide masks of 0 and 255 by 255.",
+        "Divide masks of 0 and 255 by 255; make 0 and 1 of -1 and 1.",
         "the loss is negative and falls without end", "for a target above 1 a larger logit always pays", BINARY),
     'weights with probabilities': Rule(
         "with probabilities as targets the weighted mean divides by n, and with class indices by the sum of the "
@@ -83,6 +83,10 @@ OF_A_BATCH = { # what diagnose finds
         "{share:.0%} of the targets are {k}, only at the ends of the rows, and the loss counts them: padding?",
         "Give the loss ignore_index={k}.",
         "the loss looks low, and the predictions are poor", "most of the loss is about padding", LANGUAGE),
+    'constant tail': Rule(
+        "the last {m} of {n} targets are all {k}, a class that the others have now and then: places without a label?",
+        "Give these ignore_index, or leave them out.",
+        "one class is predicted far too often", "what has no label is trained as a class", LANGUAGE),
     'one class only': Rule(
         "all {n} targets are class {k}.", "Is the data sorted, and not shuffled?",
         "the loss jumps from batch to batch", "each batch pulls towards its own class", CHECK),
@@ -158,6 +162,18 @@ OF_A_BATCH = { # what diagnose finds
         "the loss falls when the target's logit falls: training would make the right answers unlikely.",
         "Put a minus before it.",
         "accuracy falls below chance", "training takes the loss down, whatever it says", NLL),
+    'no lower bound': Rule(
+        "the surer the network is of the right answers, the lower the loss, without end: {loss:.1f} at a lead of 400.",
+        "Look for the sign of each part of the loss.",
+        "the loss is negative, and falls without end", "some part rewards logits that grow", NLL),
+    'confident errors cost nothing': Rule(
+        "an item that is wrong by a lead of 20 costs {wrong:.3g}, and one that is undecided {none:.3g}.",
+        "Is a weight upside down, p for 1 - p, or is the log missing?",
+        "some items are never learned", "where the loss is flat there is no gradient", 'further/09_imbalance'),
+    'loss without effect': Rule(
+        "the loss is {loss:.3g}, whatever the logits: it has a graph, and all gradients are 0.",
+        "Are all targets or weights 0, or cut off to whole numbers?",
+        "the loss stays exactly where it is", "what is multiplied by 0 has no gradient", BREAK),
     'arguments swapped': Rule(
         "the loss takes the logits for targets and the targets for logits: its arguments are swapped.",
         "Call it as loss(logits, target).",
@@ -186,6 +202,10 @@ OF_A_BATCH = { # what diagnose finds
         "the loss of n items falls as 1/n: it is a mean that is divided by n once more, so gradients are n times too "
         "small.", "Divide once.",
         "training is slow, and slower with larger batches", "the mean has divided by n already", PARTS),
+    'ignored are averaged in': Rule(
+        "the loss gives target {k} no gradient, and still divides by how many of them there are.",
+        "Divide the sum by the number of targets that count.",
+        "the loss looks low, and depends on the padding", "zeros were averaged in", PARTS),
     'smoothing with weights': Rule(
         "class weights and label smoothing together: the weights multiply the smoothed part of every target, too, "
         "and heavy classes pull at all items.", "Use one of the two.",
@@ -294,10 +314,18 @@ OF_A_TRAINING = { # what check_training finds besides
         "each target is the token at its own position: nothing has to be predicted.",
         "Shift: model(tokens[:, :-1]) against tokens[:, 1:].",
         "the loss falls to 0 at once", "the answer can be copied from the input", LANGUAGE),
+    'target is an earlier input': Rule(
+        "the targets are the inputs one step earlier: what is asked for has been read already.",
+        "Are inputs and targets swapped? model(tokens[:, :-1]) against tokens[:, 1:].",
+        "the loss falls to 0 at once", "the answer can be copied from the input", LANGUAGE),
     'shifted twice': Rule(
         "the targets are the inputs one step later, and the loss shifts them by another step.",
         "Give the loss the unshifted tokens.",
         "the loss stops far above where it should", "each position is trained for the token after the next", LANGUAGE),
+    'floor under the loss': Rule(
+        "the best of all logits leave a loss of {least:.3f}, where the best that are alike for all items have "
+        "{constant:.3f}.", "Is there a second activation before the loss, or inside it?",
+        "the loss stops well above 0", "whatever bounds the scores bounds the loss", BREAK),
     'bounded logits': Rule(
         "the logits never leave -1 to 1, whatever the weights are: cosines without a temperature. With the best of "
         "them the loss is {floor:.2f}, where {start:.2f} is no knowledge.",
@@ -332,7 +360,7 @@ OF_A_TRAINING = { # what check_training finds besides
         "{names}: can be trained, but not in the optimizer.{frozen}", "Give them to it.",
         "a part of the network stays as it was", "it was made too late, or left out", CHECK),
     'steps too large': Rule(
-        "five steps on the same items take the loss from {start:.2f} to {after:.2f}; the first changes the weights by "
+        "four steps on the same items take the loss from {start:.2f} to {after:.2f}; the first changes the weights by "
         "{ratio:.1g} of their size.", "Lower the learning rate.",
         "the loss grows, or is nan", "each step goes past the minimum", CHECK),
     'steps too small': Rule(
