@@ -13,7 +13,7 @@ BIN    := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-slow test-all lint try run sync version bench docs clean
+.PHONY: help lab test test-slow test-all lint try run sync version bench docs slides clean
 
 help:  ## List these targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 11
@@ -39,8 +39,9 @@ try: .venv/.ready  ## Try it in another environment (ARGS='user', 'oldest' or 'n
 run: .venv/.ready  ## Run every notebook in a fresh Jupyter kernel (ARGS='--save nbs/lessons/02_softmax.ipynb' keeps its outputs)
 	$(BIN)/python -m tools.run_lessons $(ARGS)
 
-sync: .venv/.ready  ## After editing a notebook: export the modules, clean the notebooks, write README.md
+sync: .venv/.ready  ## After editing a notebook: export the modules, tag the slides, clean the notebooks, write README.md
 	$(BIN)/nbdev_export
+	$(BIN)/python -m tools.write_slides
 	$(BIN)/nbdev_clean
 	$(BIN)/python -m tools.write_readme
 
@@ -55,9 +56,13 @@ bench: .venv/.ready  ## Our loss against PyTorch's, also without the logits; our
 	$(BIN)/python -m benchmarks.doctor $(DOCTOR)
 	$(BIN)/python -m benchmarks.peers $(DOCTOR)
 
-docs: .venv/.docs  ## Build the site into _docs, which opens from disk (Python 3.11 or newer)
+docs: slides  ## Build the site into _docs, which opens from disk (Python 3.11 or newer)
 	$(BIN)/sphinx-build -c docs -b html -W --keep-going -q nbs _docs
 	@echo "open _docs/index.html"
+
+slides: .venv/.docs  ## Make a deck of each lesson in _docs/slides: one file, which needs no network (ARGS='nbs/further/03*' picks others)
+	$(BIN)/jupyter nbconvert --to slides --log-level WARN --output-dir _docs/slides $(or $(ARGS),nbs/lessons/*.ipynb)
+	@echo "open _docs/slides/00_whole_game.slides.html"
 
 clean:  ## Remove .venv and all that was built
 	rm -rf .venv _docs jupyter_execute _proc build dist *.egg-info
@@ -67,6 +72,7 @@ clean:  ## Remove .venv and all that was built
 	@$(PYTHON) -c 'import ensurepip' || { echo "$(PYTHON) cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --editable '.[dev]'
+	ln -sf ../../../docs/slides/jupyter_nbconvert_config.py .venv/etc/jupyter/
 	touch $@
 
 .venv/.docs: .venv/.ready

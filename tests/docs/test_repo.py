@@ -13,7 +13,8 @@ from tools.set_version import TAGGED, set_version
 
 SOURCES = ['nbs', 'xent_course', 'index_files', 'settings.ini', 'pyproject.toml', 'README.md', 'tools']
 LEFT_OUT = '__pycache__', '.*', '_proc', 'nbdev.yml'
-GENERATE = {'nbdev_export': 'xent_course', 'nbdev_clean': 'nbs', 'write_readme': 'README.md index_files'}
+GENERATE = {'nbdev_export': 'xent_course', 'nbdev_clean': 'nbs', 'write_slides': 'nbs',
+            'write_readme': 'README.md index_files'}
 
 
 @pytest.fixture
@@ -35,7 +36,8 @@ def contents(path):
 
 @pytest.mark.parametrize('command', GENERATE)
 def test_generated_is_up_to_date(copy, command):
-    program = [sys.executable, '-m', 'tools.write_readme'] if command == 'write_readme' else [script(command)]
+    made_here = command.startswith('write_')
+    program = [sys.executable, '-m', f'tools.{command}'] if made_here else [script(command)]
     subprocess.run(program, cwd=copy, check=True)
     for name in GENERATE[command].split():
         ours, fresh = contents(ROOT/name), contents(copy/name)
