@@ -29,8 +29,8 @@ def shown(nb): return [cell for cell in nb.cells if kind(cell) != 'skip']
 
 def test_what_begins_a_slide():
     cells = [text('# Logs\n\n> Why?'), code('#| hide\nimport torch'), code('import math'),
-             text('What is the log of 1?'), code('math.log(1)', '0.0'), text('It is 0.'), text('And of e?'), code('1 + 1', '2'),
-             code('assert math.log(1) == 0', source_hidden=True), code('show()', 'a figure', source_hidden=True),
+             text('What is the log of 1?'), code('math.log(1)', '0.0'), text('It is 0.'), text('And of e?'),
+             code('1 + 1', '2'), code('assert True', source_hidden=True), code('show()', 'it', source_hidden=True),
              text('Long. ' * 300), text('## Exercises'), code("check('1.1', answer)"), text('## Questionnaire'),
              text('**1.** Which?\n\n<details>'), text('**2.** And?\n\n<details>'), text('## Solutions'), code('1')]
     assert list(slide_types(cells)) == [
