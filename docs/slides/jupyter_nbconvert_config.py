@@ -9,7 +9,7 @@ from tools.write_slides import prepare  # noqa: E402
 
 slides = get_config().SlidesExporter  # noqa: F821 - nbconvert reads this file
 slides.preprocessors = [prepare]
-slides.exclude_input_prompt = slides.exclude_output_prompt = True
+slides.exclude_input_prompt = slides.exclude_output_prompt = slides.reveal_scroll = True
 packages = [find_spec(name) for name in ('sphinx_revealjs', 'sphinx-mathjax-offline')]
 if all(packages):  # or else nbconvert's own template, which loads its scripts from the network
     reveal, mathjax = (Path(package.submodule_search_locations[0]) for package in packages)

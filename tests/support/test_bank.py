@@ -139,7 +139,7 @@ def test_a_sheet_is_the_seed_s(seed):
     assert len(asked) == 14 and len(answered) == 13
     for question, page, answer in zip(chosen, asked[2:], answered[1:]):
         if question.kind != 'choice': continue
-        letter, option = re.search(r'\*\*([A-E])\. (.*?)\*\* ', answer).groups()
+        letter, option = re.search(r'\*\*([A-E])\. (.*?)\.\*\* ', answer).groups()
         assert f'☐ {letter}. {option}' in page and option == question.options[0]
         assert sorted(option for _, option in letters(question, seed)) == sorted(question.options)
     assert sheet(quiz(None, seed + 1, 12, folder=NOTEBOOKS), seed + 1) != asked

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['numbers', 'Question', 'read_questions', 'Numbers', 'draw_numbers', 'quiz', 'sheet', 'save_sheet', 'main']
 
-# %% ../../nbs/support/bank.ipynb #98d393a2
+# %% ../../nbs/support/bank.ipynb #14122b8e
 from .extras import course_needs
 course_needs('nbformat', 'nbconvert')
 
-# %% ../../nbs/support/bank.ipynb #108a022c
+# %% ../../nbs/support/bank.ipynb #9da90df5
 import argparse, math, re, sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,10 +33,10 @@ from ..lessons.nll import nll_loss
 from ..lessons.sigmoid_diff import sigmoid_diff
 from ..lessons.softmax import softmax
 
-# %% ../../nbs/support/bank.ipynb #7d9bca25
+# %% ../../nbs/support/bank.ipynb #fa65a2c1
 KINDS = 'choice', 'open', 'code', 'number'
 
-# %% ../../nbs/support/bank.ipynb #fd7e10ed
+# %% ../../nbs/support/bank.ipynb #6f9d4adf
 @dataclass(frozen=True)
 class Question:
     "A question on a lesson, and its answer."
@@ -46,7 +46,7 @@ class Question:
     answer:str        # What to answer, or why the right option is right, in Markdown
     options:tuple=()  # Of a choice: what to choose from, the right one first
 
-# %% ../../nbs/support/bank.ipynb #710c94ec
+# %% ../../nbs/support/bank.ipynb #d8809ef9
 OPTION = re.compile(r'<details><summary>(.*?)</summary>\s*([✓✗]) (.*?)\s*</details>', re.S)
 NUMBERED = re.compile(r'\*\*(?:Exercise )?[\d.]+\*\* ')
 CHECK = re.compile(r"^(?:if )?check\('([^']+)', \w+(, strict=True)?\).*\n?", re.M)
@@ -80,7 +80,7 @@ def from_exercises(lesson, cells):
         text = f'{asked(before.source)}\n\n{in_code(without_checks(cell.source))}'
         yield Question(lesson, 'code', text, in_code(solutions[check[1]]))
 
-# %% ../../nbs/support/bank.ipynb #4e6e4f71
+# %% ../../nbs/support/bank.ipynb #2190d763
 def read_questions(folder:str|Path='nbs', # The folder of the notebooks, in a clone of the course
                   )->list[Question]:     # In the order of the lessons
     "The questions of all questionnaires and exercises; raises FileNotFoundError where there are no lessons."
@@ -94,7 +94,7 @@ def read_questions(folder:str|Path='nbs', # The folder of the notebooks, in a cl
         found += from_exercises(lesson, cells)
     return found
 
-# %% ../../nbs/support/bank.ipynb #239efd67
+# %% ../../nbs/support/bank.ipynb #8f868358
 @dataclass(frozen=True)
 class Numbers:
     "A question that is asked with other numbers each time."
@@ -105,7 +105,7 @@ class Numbers:
 
 numbers = {}  # Each by the name of its function
 
-# %% ../../nbs/support/bank.ipynb #f67d1104
+# %% ../../nbs/support/bank.ipynb #4bed9986
 def asks(lesson, how):
     "Put a function into the bank, whose docstring is what it asks."
     def add(solve):
@@ -344,7 +344,7 @@ def mean_of_parts(m=whole(1, 50), n=whole(51, 200), a=small, b=small):
     What is the mean loss of the batch?"""
     return (m * a + n * b) / (m + n)
 
-# %% ../../nbs/support/bank.ipynb #525421dd
+# %% ../../nbs/support/bank.ipynb #4d2fd94c
 def is_clear(answer):
     "Can it be rounded to three decimals without doubt, and isn't nearly 0?"
     return isinstance(answer, int) or abs(answer) >= .01 and abs(abs(answer) * 1000 % 1 - .5) > .02
@@ -362,7 +362,7 @@ def drawn(name, seed):
         if not isinstance(answer, int): answer = float(answer)
         if is_clear(answer): return given, answer
 
-# %% ../../nbs/support/bank.ipynb #546007fe
+# %% ../../nbs/support/bank.ipynb #8c00166d
 def draw_numbers(seed:int=0,        # Other numbers for each
                 )->list[Question]: # One for each entry of `numbers`, in the order of the lessons
     "The questions that ask for a number."
@@ -374,7 +374,7 @@ def draw_numbers(seed:int=0,        # Other numbers for each
         found.append(Question(entry.lesson, 'number', text, f'{rounded(answer)} ({entry.how})'))
     return found
 
-# %% ../../nbs/support/bank.ipynb #049ceae2
+# %% ../../nbs/support/bank.ipynb #94a5dbfa
 def place(lesson): return '/' in lesson, lesson
 
 def check_choice(lessons, seed, number, kinds, pool):
@@ -401,11 +401,11 @@ def asked_on_paper(k, question, seed):
 
 def answered(k, question, seed):
     "The answer to a question, with the letter of the right option, and the lesson."
-    right = [f'**{letter}. {option}** ' for letter, option in letters(question, seed) if option == question.options[0]]
+    right = [f'**{letter}. {option}.** ' for letter, option in letters(question, seed) if option == question.options[0]]
     gap = '\n\n' if question.kind == 'code' else ' '
     return f"**{k}.** (lesson {question.lesson}){gap}{''.join(right)}{question.answer}"
 
-# %% ../../nbs/support/bank.ipynb #993c2bac
+# %% ../../nbs/support/bank.ipynb #6abfdda7
 def quiz(lessons:list|None=None,        # Which lessons, as '02' or 'further/05'; all if left out
          seed:int=0,                    # From 0 on; other questions and other numbers for each
          number:int=10,                 # How many questions
@@ -422,7 +422,7 @@ def quiz(lessons:list|None=None,        # Which lessons, as '02' or 'further/05'
     chosen = Random(f'{seed}').sample(fit, number)
     return sorted(chosen, key=lambda q: place(q.lesson))
 
-# %% ../../nbs/support/bank.ipynb #e22d783d
+# %% ../../nbs/support/bank.ipynb #232fcfdb
 def sheet(questions:list[Question], # As `quiz` gives them
           seed:int=0,               # Of the order of the options
           answers:bool=False,       # Give the answers instead
@@ -435,7 +435,7 @@ def sheet(questions:list[Question], # As `quiz` gives them
     name = [] if answers else ['Name: ' + '\\_' * 30]
     return [title, *name, *(write(k, q, seed) for k, q in enumerate(questions, 1))]
 
-# %% ../../nbs/support/bank.ipynb #d87702ed
+# %% ../../nbs/support/bank.ipynb #2c607141
 page = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 @page {{ size: A4; margin: 18mm }}
@@ -460,7 +460,7 @@ def to_notebook(blocks):
 
 formats = {'.html': to_html, '.md': to_markdown, '.ipynb': to_notebook}
 
-# %% ../../nbs/support/bank.ipynb #942e14a0
+# %% ../../nbs/support/bank.ipynb #7e9ec699
 def save_sheet(blocks:list[str], # As `sheet` gives them
                path:str|Path,    # Where to; .html, .md or .ipynb
               )->None:           # Nothing
@@ -470,7 +470,7 @@ def save_sheet(blocks:list[str], # As `sheet` gives them
     if path.exists(): raise FileExistsError(f"{path} is there already: give another name, or delete it first")
     path.write_text(formats[path.suffix](blocks), encoding='utf-8')
 
-# %% ../../nbs/support/bank.ipynb #6356d999
+# %% ../../nbs/support/bank.ipynb #16dd7e64
 def main(args:list|None=None, # What the command line says after the name; that of this program if left out
         )->None:              # Nothing
     "Print a sheet, or write it to a file; leaves with a message for whatever cannot be done."
@@ -491,5 +491,5 @@ def main(args:list|None=None, # What the command line says after the name; that 
         else: sys.stdout.write(to_markdown(blocks))
     except (ValueError, OSError) as e: parser.error(str(e))
 
-# %% ../../nbs/support/bank.ipynb #be65c9b4
+# %% ../../nbs/support/bank.ipynb #bba5cf98
 if __name__ == '__main__' and '__file__' in globals(): main()  # not in a notebook
