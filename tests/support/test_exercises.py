@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from tools.run_lessons import is_stub, room
 from xent_course.support.exercises.break_it import bce
-from xent_course.support.marking import Exercise, _odd_answers, check, exercises, load_exercises, mark
+from xent_course.support.marking import Exercise, _exercises as exercises, _odd_answers, check, load_exercises, mark
 
 SPINE, FURTHER = room('lessons'), room('further')
 load_exercises()
@@ -67,12 +67,22 @@ def test_questions_mark_themselves(path):
 def test_marks(name):
     "The right answer passes, but no other shape, dtype or kind, and nothing odd; each mistake gets its own hint."
     e = exercises[name]
-    assert check(name, e.right).message == e.praise and len(e.mistakes) >= 3
-    for mistake, hint in e.mistakes: assert not check(name, mistake) and check(name, mistake).message == hint
+    assert mark(e, e.right).message == e.praise and len(e.mistakes) >= 3
+    for mistake, hint in e.mistakes: assert not mark(e, mistake) and mark(e, mistake).message == hint
     count = len(distorted(e.right(*e.cases[0]) if e.cases else e.right))
     for k in range(count):
         assert not check(name, (lambda *a: distorted(e.right(*a))[k]) if e.cases else distorted(e.right)[k]), k
     for odd in _odd_answers(): assert not check(name, odd), odd
+
+
+@pytest.mark.parametrize('name', sorted(exercises))
+def test_right_answers_are_not_handed_out(name):
+    "Not by the door that everybody imports; and a function from behind it is refused."
+    from xent_course.support.marking import exercises as door
+    with pytest.raises(TypeError, match='give your answer to check'): door[name]
+    right = exercises[name].right
+    if getattr(right, '__module__', '').startswith('xent_course'): assert "course's own" in check(name, right).message
+    elif callable(right): assert check(name, right)  # PyTorch's own, which a learner may give, too
 
 
 def distorted(value):
@@ -271,7 +281,7 @@ def test_loading_is_the_same_in_any_setting():
     code = """
 import random
 import numpy as np, torch
-from xent_course.support.marking import check, exercises
+from xent_course.support.marking import _exercises as exercises, check
 torch.set_default_dtype(torch.float64)
 torch.manual_seed(5), random.seed(5), np.random.seed(5)
 def state(): return torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()

@@ -7,13 +7,14 @@ __all__ = ['Exercise', 'Verdict', 'mark', 'check']
 
 # %% ../../nbs/support/marking.ipynb #656ae5c2
 import copy, html, math, pkgutil, random
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
 from numbers import Real
+from types import FunctionType
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
@@ -128,12 +129,6 @@ class _Listener(TorchFunctionMode):
         self.names.add(getattr(func, '__name__', '').removeprefix('special_').strip('_'))
         return func(*args, **(kwargs or {}))
 
-def _forbidden_call(exercise, answer):
-    "A function that the answer calls and may not, or ''."
-    if not exercise.forbidden: return ''
-    with _Listener() as listener: _outcomes(exercise, answer)
-    return next((name for name in exercise.forbidden if name in listener.names), '')
-
 @contextmanager
 def _undisturbed():
     "PyTorch as at the start, whatever the notebook has made of it; and afterwards as it was, whatever an answer did."
@@ -170,6 +165,11 @@ def _outcomes(exercise, answer):
     function = _with_gradients(answer) if exercise.gradients else answer
     return [_outcome(function, case, exercise) for case in exercise.cases] if exercise.cases else [answer]
 
+def _given(exercise, answer):
+    "All that a mark depends on: what the answer gives in each case, and a function that it calls and may not, or ''."
+    with _Listener() if exercise.forbidden else nullcontext() as listener: outcomes = _outcomes(exercise, answer)
+    return outcomes, next((name for name in exercise.forbidden if name in listener.names), '')
+
 @cache
 def _wanted(exercise): return _outcomes(exercise, exercise.right)
 
@@ -193,35 +193,43 @@ def _has_dots(answer):
     if isinstance(answer, (list, tuple)): return any(map(_has_dots, answer))
     return answer is ... or _code(answer) == _code(_stub)
 
-def _hint(exercise, answer):
-    "What to look at; empty if the answer is right."
-    unanswered = 'Not answered yet: put your own answer in place of the dots.'
-    broken = "This cannot be marked: the course's own answer fails here, too. Restart the kernel, and try again."
-    if answer is None or _has_dots(answer): return unanswered
-    if callable(answer) != bool(exercise.cases):
-        if callable(answer): return 'This is a function: give what it returns.'
-        return f'Give the function itself, by its name and without calling it; this is {_name(answer)}.'
-    got, wanted = _outcomes(exercise, answer), _wanted(exercise)
-    if any(map(_has_dots, got)): return unanswered
-    if any(isinstance(w, _Failed) for w in wanted): return broken
+_UNANSWERED = 'Not answered yet: put your own answer in place of the dots.'
+_BROKEN = "This cannot be marked: the course's own answer fails here, too. Restart the kernel, and try again."
+
+def _unfit(exercise, answer):
+    "Why this is no answer at all; empty if it is one."
+    if answer is None or _has_dots(answer): return _UNANSWERED
+    if callable(answer) == bool(exercise.cases): return ''
+    if callable(answer): return 'This is a function: give what it returns.'
+    return f'Give the function itself, by its name and without calling it; this is {_name(answer)}.'
+
+def _judged(exercise, got, called):
+    "What to look at, where an answer gave this and called that forbidden function; empty if it is right."
+    wanted = _wanted(exercise)
+    if any(map(_has_dots, got)): return _UNANSWERED
+    if any(isinstance(w, _Failed) for w in wanted): return _BROKEN
     wrong = [_wrong(g, w, exercise) for g, w in zip(got, wanted)]
     if not any(wrong):
-        if not (word := _forbidden_call(exercise, answer)): return ''
-        return f"The result is right, but this calls PyTorch's own {word}, and the exercise is to do without."
+        if not called: return ''
+        return f"The result is right, but this calls PyTorch's own {called}, and the exercise is to do without."
     for outcomes, hint in _mistaken(exercise):
         if not any(_difference(g, m, exercise) for g, m in zip(got, outcomes)): return hint
     k = next(k for k, w in enumerate(wrong) if w)
     return f'{wrong[k]} (Tried on {_short(exercise.cases[k])}.)' if exercise.cases else wrong[k]
+
+def _verdict(exercise, hint):
+    "What there is to say, where `hint()` says what to look at; never raises."
+    try: said = hint()
+    except Exception as e:  # noqa: BLE001 - an answer may raise anything
+        said = f'This answer cannot be compared with the right one: {type(e).__name__}.'
+    return Verdict(not said, said or exercise.praise)
 
 # %% ../../nbs/support/marking.ipynb #0ada45ad
 def mark(exercise:Exercise, # What was asked
          answer,            # Anything at all
         )->Verdict:         # True if the answer is right, with what to say about it
     "Say whether an answer is right, or what to look at; never raises, whatever the answer."
-    try: hint = _hint(exercise, answer)
-    except Exception as e:  # noqa: BLE001 - an answer may raise anything
-        hint = f'This answer cannot be compared with the right one: {type(e).__name__}.'
-    return Verdict(not hint, hint or exercise.praise)
+    return _verdict(exercise, lambda: _unfit(exercise, answer) or _judged(exercise, *_given(exercise, answer)))
 
 # %% ../../nbs/support/marking.ipynb #fa887aec
 class _Rude:
@@ -245,7 +253,18 @@ def _odd_answers():
             lambda *a: a, lambda *a: a[0], lambda *a: a[0].zero_()]
 
 # %% ../../nbs/support/marking.ipynb #e8d448b3
-exercises = {}
+_exercises = {}
+
+class _Shelf:
+    "Takes the exercises, and says which there are, but hands none out: what is right is for `check` to say."
+    def __setitem__(self, name, exercise): _exercises[name] = exercise
+    def __iter__(self): return iter(_exercises)
+    def __len__(self): return len(_exercises)
+    def __contains__(self, name): return name in _exercises
+    def __getitem__(self, name):
+        raise TypeError(f'exercises hands nothing out: give your answer to check({name!r}, answer), which marks it')
+
+exercises = _Shelf()
 
 @cache
 def load_exercises():
@@ -254,16 +273,69 @@ def load_exercises():
         for module in pkgutil.iter_modules([str(files('xent_course')/'support'/'exercises')]):
             import_module(f'xent_course.support.exercises.{module.name}')
 
+def _exercise(name):
+    "The exercise of this name; raises ValueError if there is none."
+    load_exercises()
+    if name in _exercises: return _exercises[name]
+    near = ', '.join(map(repr, get_close_matches(str(name), _exercises, cutoff=0)))
+    raise ValueError(f'there is no exercise {name!r}: the nearest are {near}')
+
+def _is_ours(answer):
+    "Is this a function out of the exercises' own modules, such as a right answer?"
+    folder = str(files('xent_course')/'support'/'exercises')
+    return isinstance(answer, FunctionType) and answer.__code__.co_filename.startswith(folder)
+
 # %% ../../nbs/support/marking.ipynb #0bef2ed5
 def check(name:str,          # Which exercise: '2.1' is the first of lesson 2, 'mixed 3' the third of the mixed ones
           answer,            # Anything at all
           strict:bool=False, # Raise AssertionError unless the answer is right? For the solutions
          )->Verdict:         # True if the answer is right; shows as a tick or a hint
     "Mark an answer; raises ValueError for an exercise that isn't there."
-    load_exercises()
-    if name not in exercises:
-        near = ', '.join(map(repr, get_close_matches(str(name), exercises, cutoff=0)))
-        raise ValueError(f'there is no exercise {name!r}: the nearest are {near}')
-    verdict = mark(exercises[name], answer)
+    exercise = _exercise(name)
+    if _is_ours(answer): verdict = Verdict(False, "This is the course's own answer. Write yours.")
+    else: verdict = mark(exercise, answer)
     if strict and not verdict: raise AssertionError(f'{name}: {verdict.message}')
     return verdict
+
+# %% ../../nbs/support/marking.ipynb #a2b9b666
+def _packed(x):
+    "What an answer gave, as plain data: what comparing needs, and no more."
+    if x is ...: return {'dots': None}
+    if isinstance(x, _Failed): return {'failed': x.message}
+    if isinstance(x, (list, tuple)): return [_packed(part) for part in x]
+    if isinstance(x, np.ndarray) and x.ndim: return {'array': x.tolist()}
+    if isinstance(x, Tensor) and not (x.is_complex() or x.is_meta) and x.layout == torch.strided:
+        values = x.detach().flatten().tolist() if x.numel() <= 100_000 else None
+        return {'tensor': [str(x.dtype).removeprefix('torch.'), list(x.shape), values]}
+    if (number := _number(x)) is not None: return number if isinstance(number, int) else float(number)
+    return x if x is None or isinstance(x, (bool, str)) else {'other': type(x).__name__}
+
+def _unpacked_tensor(dtype, shape, values):
+    dtype = getattr(torch, dtype)
+    if values is None: return torch.zeros((), dtype=dtype).expand(shape)
+    return torch.tensor(values, dtype=dtype).reshape(shape)
+
+def _unpacked(x):
+    "The same from plain data; something else than any answer where the data are odd."
+    if isinstance(x, list): return [_unpacked(part) for part in x]
+    if not isinstance(x, dict): return x
+    (kind, value), = x.items()
+    if kind == 'dots': return ...
+    if kind == 'failed': return _Failed(str(value)[:300])
+    if kind == 'array': return np.array(value)
+    return _unpacked_tensor(*value) if kind == 'tensor' else type(str(value)[:50], (), {})()
+
+def _sent(exercise, answer):
+    "What a mark of this answer depends on, as plain data."
+    if said := _unfit(exercise, answer): return {'unfit': said}
+    outcomes, called = _given(exercise, answer)
+    return {'outcomes': [_packed(outcome) for outcome in outcomes], 'called': called}
+
+def _received(exercise, sent):
+    "What to look at, where this came back; empty if it is right, and ValueError if it can't have come from `_sent`."
+    if said := sent.get('unfit'): return str(said)[:300]
+    outcomes = [_unpacked(outcome) for outcome in sent['outcomes']]
+    if len(outcomes) != max(1, len(exercise.cases)): raise ValueError('one outcome for each case is expected')
+    return _judged(exercise, outcomes, str(sent['called'])[:50])
+
+def mark_sent(exercise, sent): return _verdict(exercise, lambda: _received(exercise, sent))
