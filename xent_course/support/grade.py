@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['grade', 'summary']
 
-# %% ../../nbs/support/grade.ipynb #e7017faf
+# %% ../../nbs/support/grade.ipynb #01bde09e
 from .extras import course_needs
 course_needs('nbformat', 'nbclient', 'jupyter_client', 'ipykernel', 'IPython', 'cloudpickle', 'pandas')
 import argparse, ast, builtins, html, json, os, re, shutil, subprocess, symtable, sys, tempfile, time
@@ -25,7 +25,7 @@ import xent_course
 from .marking import _exercises, load_exercises, mark_sent
 from .student import ASKS, IMPORT, SETUP, find_lesson, notebooks, read, section, stubs
 
-# %% ../../nbs/support/grade.ipynb #d291d63d
+# %% ../../nbs/support/grade.ipynb #f2eee140
 @dataclass
 class Part:
     "A cell of a returned notebook: what to run, and what it hands in."
@@ -38,11 +38,11 @@ class Taken(ast.NodeTransformer):
     def __init__(self): self.answers = {}
 
     def visit_Call(self, node):
-        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+        given = dict(zip(('name', 'answer'), node.args)) | {keyword.arg: keyword.value for keyword in node.keywords}
         called = getattr(node.func, 'id', getattr(node.func, 'attr', ''))
-        name = getattr(given[0], 'value', None) if given else None
+        name = getattr(given.get('name'), 'value', None)
         if called != 'check' or not isinstance(name, str): return self.generic_visit(node)
-        self.answers[name] = ast.unparse(given[1]) if len(given) > 1 else '...'
+        self.answers[name] = ast.unparse(given['answer']) if 'answer' in given else '...'
         return ast.Constant(None)
 
 def part_of(source):
@@ -55,9 +55,9 @@ def part_of(source):
         return Part(code, taken.answers)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
         names = re.findall(r'''check\(\s*["']([^"']+)''', source[:100_000])
-        return Part('', dict.fromkeys(names, '...'), f'{type(e).__name__}: {e}')
+        return Part('', dict.fromkeys(names, '...'), f'{type(e).__name__}: {e}'.replace('<unknown>, ', ''))
 
-# %% ../../nbs/support/grade.ipynb #192b6b81
+# %% ../../nbs/support/grade.ipynb #2b3189ac
 @cache
 def names_in(code):
     "The names that some code makes, and the names that it uses and doesn't make."
@@ -79,7 +79,7 @@ def needed(codes, names):
         if made & wanted: kept, wanted = [code, *kept], wanted - made | used
     return kept
 
-# %% ../../nbs/support/grade.ipynb #4246e6af
+# %% ../../nbs/support/grade.ipynb #f0a96a40
 @cache
 def course():
     "The exercises of the course -> the code above them in their lesson; and all code of lessons that asks nothing."
@@ -106,7 +106,7 @@ def parts_of(nb):
     lessons = dict.fromkeys(tuple(above.get(name, ())) for part in own for name in part.answers)
     return [Part(setup), *(Part(code) for lesson in lessons for code in needed(lesson, names)), *own]
 
-# %% ../../nbs/support/grade.ipynb #80441663
+# %% ../../nbs/support/grade.ipynb #681afb3e
 OFFLINE = 'unshare', '-rnpf', '--kill-child'
 
 @cache
@@ -140,6 +140,7 @@ def environment(folder):
     return {name: os.environ[name] for name in kept if name in os.environ} | own | {'GOMP_SPINCOUNT': '1000'}
 
 START = '''
+space = dict(get_ipython().user_ns)  # before any name of ours is in it
 import json, os, pickle, sys
 from pathlib import Path
 from xent_course.support.marking import _sent
@@ -149,7 +150,7 @@ try:
 except (ImportError, ValueError, OSError): pass  # Windows has no limits
 sys.stdout = sys.stderr = open(os.devnull, 'w')
 get_ipython().ask_exit = lambda: None  # exit() leaves the others' turn
-folder, space = Path({folder!r}), {{'__name__': '__main__', 'get_ipython': get_ipython}}
+folder = Path({folder!r})
 exercises = pickle.loads((folder/'exercises').read_bytes())
 def run(number, code, answers):
     exec(compile(code, f'<cell {{number}}>', 'exec'), space)
@@ -157,7 +158,7 @@ def run(number, code, answers):
     (folder/f'{{number}}.json').write_text(json.dumps(sent))
 '''
 
-# %% ../../nbs/support/grade.ipynb #1055c83b
+# %% ../../nbs/support/grade.ipynb #0b96cea0
 @dataclass(frozen=True)
 class Limits:
     "What a notebook may take."
@@ -192,11 +193,14 @@ def client_for(folder, parts, limits, deadline, **hooks):
     "What runs these parts, number -> part, after a cell that sets everything up."
     start = START.format(folder=str(folder), bytes=int(limits.megabytes * 2**20))
     code = [start, *(f'run({k}, {part.code!r}, {part.answers!r})' for k, part in parts.items())]
+    def timeout(cell):
+        "Only the first cell, which loads PyTorch, may take as long as there is."
+        most = limits.seconds if cell.source == start else limits.cell_seconds
+        return max(.1, min(most, deadline - time.monotonic()))
     return Client(
         nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, code))), allow_errors=True,
         resources={'metadata': {'path': str(folder/'work')}, 'folder': str(folder)}, store_widget_state=False,
-        timeout_func=lambda cell: max(.1, min(limits.cell_seconds, deadline - time.monotonic())),
-        shutdown_kernel='immediate', **hooks)
+        timeout_func=timeout, shutdown_kernel='immediate', **hooks)
 
 def why_it_ended(client, folder, limits):
     "Run all that a client has to run. Why it could not, or ''."
@@ -226,14 +230,13 @@ def run_parts(parts, limits):
     "What each part sent back, or why it sent nothing, number -> that."
     said, deadline = {k: part.fault for k, part in enumerate(parts) if part.fault}, time.monotonic() + limits.seconds
     left = {k: part for k, part in enumerate(parts) if not part.fault}
-    while (ended := run_cells(left, limits, deadline, said)) is not None:
+    while any(part.answers for part in left.values()) and time.monotonic() < deadline:
+        if (ended := run_cells(left, limits, deadline, said)) is None: break
         del left[ended]
-        if time.monotonic() > deadline: break
-    for k in left:
-        if said.get(k, '') == '' and left[k].answers: said[k] = f'not run: the {limits.seconds:g} seconds were over'
-    return said
+    late = f'not run: the {limits.seconds:g} seconds were over'
+    return {k: late for k in left} | {k: text for k, text in said.items() if text}
 
-# %% ../../nbs/support/grade.ipynb #6579b7cb
+# %% ../../nbs/support/grade.ipynb #78fd99c9
 COLUMNS = ['who', 'file', 'exercise', 'right', 'hint', 'note']
 
 @dataclass
@@ -274,7 +277,7 @@ def came_back(who, path, file, limits):
     try:
         nb = opened(path, limits)
         parts = parts_of(nb)
-        said = run_parts(parts, limits) if any(part.answers for part in parts) else {}
+        said = run_parts(parts, limits)
         answers = {name: said[k].get(name) if isinstance(said[k], dict) else said[k]
                    for k, part in enumerate(parts) for name in part.answers if name in _exercises}
         return Returned(who, file, answers, version_note(nb))
@@ -332,7 +335,7 @@ def missing(backs, asked):
         for name in [name for name in asked if not any(name in back.said for back in own)]:
             yield who, own[0].file, name, False, '', joined('missing: no cell checks it', own[0].note)
 
-# %% ../../nbs/support/grade.ipynb #9c6c966b
+# %% ../../nbs/support/grade.ipynb #607732b9
 def grade(folder,                # A folder of notebooks, or of one folder for each person
           asked=(),              # Exercises, or lessons and sheets with theirs; () means all that anybody answers
           seconds:float=180,     # For a notebook
@@ -359,7 +362,7 @@ def grade(folder,                # A folder of notebooks, or of one folder for e
     rows.sort(key=lambda row: (row[0], asked.index(row[2]) if row[2] else -1))
     return pd.DataFrame(rows, columns=COLUMNS)
 
-# %% ../../nbs/support/grade.ipynb #128496fe
+# %% ../../nbs/support/grade.ipynb #85cd1b3a
 def plain(text): return html.escape(' '.join(str(text).split()), quote=False).replace('|', '\\|')
 
 def said_how_often(rows):
@@ -367,7 +370,7 @@ def said_how_often(rows):
     said = rows.hint.where(rows.hint != '', rows.note)[~rows.right]
     for text, times in said.value_counts().items(): yield f'| {times} | {plain(text)} |'
 
-# %% ../../nbs/support/grade.ipynb #f5f02ccb
+# %% ../../nbs/support/grade.ipynb #ca216678
 def summary(rows:pd.DataFrame, # What `grade` returns
            )->str:             # Markdown
     "Which exercises were solved how often, and which mistakes were made how often in each."
@@ -380,7 +383,7 @@ def summary(rows:pd.DataFrame, # What `grade` returns
     if len(faults): lines += ['', '**Not graded**', '']
     return '\n'.join([*lines, *(f'- {plain(row.file)}: {plain(row.note)}' for row in faults.itertuples())])
 
-# %% ../../nbs/support/grade.ipynb #ac9af1c8
+# %% ../../nbs/support/grade.ipynb #302fc35b
 def main(argv=None):
     "Mark a folder of returned notebooks: a table, and which mistakes were made how often."
     parser = argparse.ArgumentParser(prog='python -m xent_course.support.grade', description=main.__doc__)
@@ -401,5 +404,5 @@ def main(argv=None):
     rows.to_csv(out, index=False)
     print(summary(rows), f'\nThe table is in {out}.', sep='\n')
 
-# %% ../../nbs/support/grade.ipynb #37df9f98
+# %% ../../nbs/support/grade.ipynb #64e57b69
 if __name__ == '__main__' and __spec__: main()
