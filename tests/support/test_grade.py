@@ -1,5 +1,5 @@
 "Thirty notebooks that come back: right, wrong, broken, endless, hostile; each is graded, and none stops the others."
-import json, re, shutil
+import json, re, shutil, sys
 from copy import deepcopy
 from pathlib import Path
 
@@ -19,6 +19,7 @@ HANDOUT = student(LESSON)
 ASKED = '2.1', '2.2', '2.3', '2.4'
 SOLVED = dict(zip(ASKED, (cell.source.replace(', strict=True', '')
                           for cell in LESSON.cells[section(LESSON.cells, 'Solutions')][1:])))
+LINUX = sys.platform == 'linux'  # the others keep no bound on memory
 CHECK = "\ncheck('2.1', rows_softmax)"
 RIGHT = 'def rows_softmax(x): return x.softmax(1)'
 WRONG_AXIS = 'def rows_softmax(x): return x.softmax(0)'
@@ -113,7 +114,7 @@ CLASS = {
     'exits': (handed_in('def rows_softmax(x):\n    import os; os._exit(0)' + CHECK), False, 'it ended the kernel'),
     'leaves': (only('exit()\ndef rows_softmax(x): raise SystemExit' + CHECK), False, 'raised SystemExit'),
     'killed': (only('import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\nrows_softmax = 3' + CHECK), False, ''),
-    'hog': (only('hog = bytearray(5 * 2**30)\n' + RIGHT + CHECK), False, 'MemoryError'),
+    'hog': (only('hog = bytearray(5 * 2**30)\n' + RIGHT + CHECK), not LINUX, 'MemoryError' if LINUX else ''),
     'deletes': (only('import os, shutil\nfor f in os.listdir("."): os.remove(f)\nshutil.rmtree(os.getcwd())\n'
                      'print("x" * 10**8)\nos.write(1, b"y" * 10**6)\n' + RIGHT + CHECK), True, ''),
     'import': (only('import no_such_module\n' + RIGHT + CHECK), False, 'ModuleNotFoundError'),

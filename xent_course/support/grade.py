@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['grade', 'summary']
 
-# %% ../../nbs/support/grade.ipynb #01bde09e
+# %% ../../nbs/support/grade.ipynb #3e62837d
 from .extras import course_needs
 course_needs('nbformat', 'nbclient', 'jupyter_client', 'ipykernel', 'IPython', 'cloudpickle', 'pandas')
 import argparse, ast, builtins, html, json, os, re, shutil, subprocess, symtable, sys, tempfile, time
@@ -25,7 +25,7 @@ import xent_course
 from .marking import _exercises, load_exercises, mark_sent
 from .student import ASKS, IMPORT, SETUP, find_lesson, notebooks, read, section, stubs
 
-# %% ../../nbs/support/grade.ipynb #f2eee140
+# %% ../../nbs/support/grade.ipynb #707d3c07
 @dataclass
 class Part:
     "A cell of a returned notebook: what to run, and what it hands in."
@@ -57,7 +57,7 @@ def part_of(source):
         names = re.findall(r'''check\(\s*["']([^"']+)''', source[:100_000])
         return Part('', dict.fromkeys(names, '...'), f'{type(e).__name__}: {e}'.replace('<unknown>, ', ''))
 
-# %% ../../nbs/support/grade.ipynb #2b3189ac
+# %% ../../nbs/support/grade.ipynb #0881515c
 @cache
 def names_in(code):
     "The names that some code makes, and the names that it uses and doesn't make."
@@ -79,7 +79,7 @@ def needed(codes, names):
         if made & wanted: kept, wanted = [code, *kept], wanted - made | used
     return kept
 
-# %% ../../nbs/support/grade.ipynb #f0a96a40
+# %% ../../nbs/support/grade.ipynb #b0bd79d6
 @cache
 def course():
     "The exercises of the course -> the code above them in their lesson; and all code of lessons that asks nothing."
@@ -106,7 +106,7 @@ def parts_of(nb):
     lessons = dict.fromkeys(tuple(above.get(name, ())) for part in own for name in part.answers)
     return [Part(setup), *(Part(code) for lesson in lessons for code in needed(lesson, names)), *own]
 
-# %% ../../nbs/support/grade.ipynb #681afb3e
+# %% ../../nbs/support/grade.ipynb #5404f6e9
 OFFLINE = 'unshare', '-rnpf', '--kill-child'
 
 @cache
@@ -147,7 +147,7 @@ from xent_course.support.marking import _sent
 try:
     import resource
     resource.setrlimit(resource.RLIMIT_DATA, ({bytes}, {bytes}))
-except (ImportError, ValueError, OSError): pass  # Windows has no limits
+except (ImportError, ValueError, OSError): pass  # Windows has no such limit, and macOS doesn't keep it
 sys.stdout = sys.stderr = open(os.devnull, 'w')
 get_ipython().ask_exit = lambda: None  # exit() leaves the others' turn
 folder = Path({folder!r})
@@ -158,7 +158,7 @@ def run(number, code, answers):
     (folder/f'{{number}}.json').write_text(json.dumps(sent))
 '''
 
-# %% ../../nbs/support/grade.ipynb #0b96cea0
+# %% ../../nbs/support/grade.ipynb #db92800b
 @dataclass(frozen=True)
 class Limits:
     "What a notebook may take."
@@ -236,7 +236,7 @@ def run_parts(parts, limits):
     late = f'not run: the {limits.seconds:g} seconds were over'
     return {k: late for k in left} | {k: text for k, text in said.items() if text}
 
-# %% ../../nbs/support/grade.ipynb #78fd99c9
+# %% ../../nbs/support/grade.ipynb #435153ae
 COLUMNS = ['who', 'file', 'exercise', 'right', 'hint', 'note']
 
 @dataclass
@@ -335,12 +335,12 @@ def missing(backs, asked):
         for name in [name for name in asked if not any(name in back.said for back in own)]:
             yield who, own[0].file, name, False, '', joined('missing: no cell checks it', own[0].note)
 
-# %% ../../nbs/support/grade.ipynb #607732b9
+# %% ../../nbs/support/grade.ipynb #aaba966a
 def grade(folder,                # A folder of notebooks, or of one folder for each person
           asked=(),              # Exercises, or lessons and sheets with theirs; () means all that anybody answers
           seconds:float=180,     # For a notebook
           cell_seconds:float=30, # For a cell
-          megabytes:int=4000,    # Of memory, for a notebook; POSIX only
+          megabytes:int=4000,    # Of memory, for a notebook; kept on Linux only
           max_megabytes:int=20,  # Of the file; a larger one is not read
           jobs:int|None=None,    # How many at a time; None means one for each processor
          )->pd.DataFrame:        # Columns who, file, exercise, right, hint and note
@@ -362,7 +362,7 @@ def grade(folder,                # A folder of notebooks, or of one folder for e
     rows.sort(key=lambda row: (row[0], asked.index(row[2]) if row[2] else -1))
     return pd.DataFrame(rows, columns=COLUMNS)
 
-# %% ../../nbs/support/grade.ipynb #85cd1b3a
+# %% ../../nbs/support/grade.ipynb #4e587c95
 def plain(text): return html.escape(' '.join(str(text).split()), quote=False).replace('|', '\\|')
 
 def said_how_often(rows):
@@ -370,7 +370,7 @@ def said_how_often(rows):
     said = rows.hint.where(rows.hint != '', rows.note)[~rows.right]
     for text, times in said.value_counts().items(): yield f'| {times} | {plain(text)} |'
 
-# %% ../../nbs/support/grade.ipynb #ca216678
+# %% ../../nbs/support/grade.ipynb #26d261ca
 def summary(rows:pd.DataFrame, # What `grade` returns
            )->str:             # Markdown
     "Which exercises were solved how often, and which mistakes were made how often in each."
@@ -383,7 +383,7 @@ def summary(rows:pd.DataFrame, # What `grade` returns
     if len(faults): lines += ['', '**Not graded**', '']
     return '\n'.join([*lines, *(f'- {plain(row.file)}: {plain(row.note)}' for row in faults.itertuples())])
 
-# %% ../../nbs/support/grade.ipynb #302fc35b
+# %% ../../nbs/support/grade.ipynb #6279bc58
 def main(argv=None):
     "Mark a folder of returned notebooks: a table, and which mistakes were made how often."
     parser = argparse.ArgumentParser(prog='python -m xent_course.support.grade', description=main.__doc__)
@@ -404,5 +404,5 @@ def main(argv=None):
     rows.to_csv(out, index=False)
     print(summary(rows), f'\nThe table is in {out}.', sep='\n')
 
-# %% ../../nbs/support/grade.ipynb #64e57b69
+# %% ../../nbs/support/grade.ipynb #0319046b
 if __name__ == '__main__' and __spec__: main()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['student', 'sheet']
 
-# %% ../../nbs/support/student.ipynb #2c796d11
+# %% ../../nbs/support/student.ipynb #733e9c12
 from .extras import course_needs
 course_needs('nbformat')
 import argparse, re
@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 import xent_course
 from .marking import _exercise
 
-# %% ../../nbs/support/student.ipynb #660c8b27
+# %% ../../nbs/support/student.ipynb #cd47cf1e
 def notebooks():
     "The lessons, in order, of the clone that the package is in, or that one works in; an empty list elsewhere."
     places = Path(xent_course.__file__).parents[1]/'nbs', Path('nbs')
@@ -34,7 +34,7 @@ def find_lesson(name):
     raise FileNotFoundError(f'there is no lesson {name!r}: give the path of a notebook or, in a clone of the course, '
                             'a name such as 02, 02_softmax or further/05')
 
-# %% ../../nbs/support/student.ipynb #dd6724ff
+# %% ../../nbs/support/student.ipynb #cbb41356
 def section(cells, title):
     "The place of a section, from its heading to the next one; an empty place at the end if there is none."
     heads = [i for i, cell in enumerate(cells) if cell.cell_type == 'markdown' and cell.source.startswith('## ')]
@@ -54,7 +54,7 @@ def unanswered(cell):
     cell.source = f'{text.rstrip()}\n\n{listed}'.rstrip()
     return cell
 
-# %% ../../nbs/support/student.ipynb #ff60e249
+# %% ../../nbs/support/student.ipynb #c9f8501a
 def student(notebook:NotebookNode, # A lesson, as nbformat reads it
             answers:bool=True,     # Keep the answers to the questionnaire?
            )->NotebookNode:        # A copy without solutions
@@ -69,7 +69,7 @@ def student(notebook:NotebookNode, # A lesson, as nbformat reads it
         nb.cells[place] = [unanswered(cell) for cell in nb.cells[place] if cell.cell_type == 'markdown']
     return nb
 
-# %% ../../nbs/support/student.ipynb #3f494051
+# %% ../../nbs/support/student.ipynb #e489154c
 ASKS = re.compile(r"^check\('([^']+)', (?!.*strict=True)", re.M)
 IMPORT = 'from xent_course.support.marking import check\n'
 SETUP = f'''import math
@@ -102,7 +102,7 @@ def on_colab(cells):
     "The cells of a lesson that install the package on Colab."
     return [cell for cell in cells if cell.cell_type == 'code' and 'google.colab' in cell.source]
 
-# %% ../../nbs/support/student.ipynb #cdfec34c
+# %% ../../nbs/support/student.ipynb #a33a1629
 def sheet(names:list,      # Which exercises, as '2.1' or 'mixed 3'
          )->NotebookNode: # A notebook of its own, with each exercise's question and stub
     """A sheet of exercises from any lessons, that runs from top to bottom.
@@ -123,7 +123,7 @@ def sheet(names:list,      # Which exercises, as '2.1' or 'mixed 3'
     kernel = {'name': 'python3', 'display_name': 'python3', 'language': 'python'}
     return new.new_notebook(cells=cells, metadata={'kernelspec': kernel, 'xent_course': version})
 
-# %% ../../nbs/support/student.ipynb #01e52ec4
+# %% ../../nbs/support/student.ipynb #0ea195e8
 def write(nb, out, name, force, sources=()):
     "Write a notebook to `out`, a file or, without the ending .ipynb, a folder; never over what it was made from."
     path = out if out.suffix == '.ipynb' else out/name
@@ -155,5 +155,5 @@ def main(argv=None):
         for nb, name, sources in handouts(args): write(nb, args.out, name, args.force, sources)
     except (ValueError, OSError) as e: parser.error(str(e))
 
-# %% ../../nbs/support/student.ipynb #212dc943
+# %% ../../nbs/support/student.ipynb #839b10b4
 if __name__ == '__main__' and __spec__: main()
