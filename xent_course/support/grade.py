@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['grade', 'summary']
 
-# %% ../../nbs/support/grade.ipynb #3e62837d
+# %% ../../nbs/support/grade.ipynb #2c7492c4
 from .extras import course_needs
 course_needs('nbformat', 'nbclient', 'jupyter_client', 'ipykernel', 'IPython', 'cloudpickle', 'pandas')
 import argparse, ast, builtins, html, json, os, re, shutil, subprocess, symtable, sys, tempfile, time
@@ -23,9 +23,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 import xent_course
 from .marking import _exercises, load_exercises, mark_sent
-from .student import ASKS, IMPORT, SETUP, find_lesson, notebooks, read, section, stubs
+from .student import ASKS, IMPORT, SETUP, find_lesson, installs, notebooks, read, section, stubs
 
-# %% ../../nbs/support/grade.ipynb #707d3c07
+# %% ../../nbs/support/grade.ipynb #416565d7
 @dataclass
 class Part:
     "A cell of a returned notebook: what to run, and what it hands in."
@@ -57,7 +57,7 @@ def part_of(source):
         names = re.findall(r'''check\(\s*["']([^"']+)''', source[:100_000])
         return Part('', dict.fromkeys(names, '...'), f'{type(e).__name__}: {e}'.replace('<unknown>, ', ''))
 
-# %% ../../nbs/support/grade.ipynb #0881515c
+# %% ../../nbs/support/grade.ipynb #eece80aa
 @cache
 def names_in(code):
     "The names that some code makes, and the names that it uses and doesn't make."
@@ -79,14 +79,15 @@ def needed(codes, names):
         if made & wanted: kept, wanted = [code, *kept], wanted - made | used
     return kept
 
-# %% ../../nbs/support/grade.ipynb #b0bd79d6
+# %% ../../nbs/support/grade.ipynb #93051601
 @cache
 def course():
     "The exercises of the course -> the code above them in their lesson; and all code of lessons that asks nothing."
     above, others = {}, set()
     for name, (path, cells, _) in stubs().items():
-        code = [cell.source for cell in cells[:section(cells, 'Exercises').start] if cell.cell_type == 'code']
-        above[name] = [part.code for part in map(part_of, code) if not part.answers and 'google.colab' not in part.code]
+        code = [cell for cell in cells[:section(cells, 'Exercises').start] if cell.cell_type == 'code']
+        parts = [part_of(cell.source) for cell in code if not installs(cell)]
+        above[name] = [part.code for part in parts if not part.answers]
     for path in notebooks(): others |= {cell.source for cell in read(path).cells if cell.cell_type == 'code'}
     return above, {source.strip() for source in others if 'check(' not in source}
 
@@ -94,7 +95,7 @@ def students_cells(nb):
     "The code between the headings Exercises and Solutions; without the first one, as on a sheet, all up to the second."
     start, stop = section(nb.cells, 'Exercises').start, section(nb.cells, 'Solutions').start
     cells = nb.cells[start if start < len(nb.cells) else 0:stop]
-    return [cell.source for cell in cells if cell.cell_type == 'code' and 'google.colab' not in cell.source]
+    return [cell.source for cell in cells if cell.cell_type == 'code' and not installs(cell)]
 
 def parts_of(nb):
     "What to run of a returned notebook: what it needs of its lessons, and then the student's own cells."
@@ -106,7 +107,7 @@ def parts_of(nb):
     lessons = dict.fromkeys(tuple(above.get(name, ())) for part in own for name in part.answers)
     return [Part(setup), *(Part(code) for lesson in lessons for code in needed(lesson, names)), *own]
 
-# %% ../../nbs/support/grade.ipynb #5404f6e9
+# %% ../../nbs/support/grade.ipynb #fd7bc9be
 OFFLINE = 'unshare', '-rnpf', '--kill-child'
 
 @cache
@@ -158,7 +159,7 @@ def run(number, code, answers):
     (folder/f'{{number}}.json').write_text(json.dumps(sent))
 '''
 
-# %% ../../nbs/support/grade.ipynb #db92800b
+# %% ../../nbs/support/grade.ipynb #d315f68b
 @dataclass(frozen=True)
 class Limits:
     "What a notebook may take."
@@ -236,7 +237,7 @@ def run_parts(parts, limits):
     late = f'not run: the {limits.seconds:g} seconds were over'
     return {k: late for k in left} | {k: text for k, text in said.items() if text}
 
-# %% ../../nbs/support/grade.ipynb #435153ae
+# %% ../../nbs/support/grade.ipynb #69cca948
 COLUMNS = ['who', 'file', 'exercise', 'right', 'hint', 'note']
 
 @dataclass
@@ -335,7 +336,7 @@ def missing(backs, asked):
         for name in [name for name in asked if not any(name in back.said for back in own)]:
             yield who, own[0].file, name, False, '', joined('missing: no cell checks it', own[0].note)
 
-# %% ../../nbs/support/grade.ipynb #aaba966a
+# %% ../../nbs/support/grade.ipynb #a80b14c9
 def grade(folder,                # A folder of notebooks, or of one folder for each person
           asked=(),              # Exercises, or lessons and sheets with theirs; () means all that anybody answers
           seconds:float=180,     # For a notebook
@@ -362,7 +363,7 @@ def grade(folder,                # A folder of notebooks, or of one folder for e
     rows.sort(key=lambda row: (row[0], asked.index(row[2]) if row[2] else -1))
     return pd.DataFrame(rows, columns=COLUMNS)
 
-# %% ../../nbs/support/grade.ipynb #4e587c95
+# %% ../../nbs/support/grade.ipynb #c1d9ab5a
 def plain(text): return html.escape(' '.join(str(text).split()), quote=False).replace('|', '\\|')
 
 def said_how_often(rows):
@@ -370,7 +371,7 @@ def said_how_often(rows):
     said = rows.hint.where(rows.hint != '', rows.note)[~rows.right]
     for text, times in said.value_counts().items(): yield f'| {times} | {plain(text)} |'
 
-# %% ../../nbs/support/grade.ipynb #26d261ca
+# %% ../../nbs/support/grade.ipynb #62032c23
 def summary(rows:pd.DataFrame, # What `grade` returns
            )->str:             # Markdown
     "Which exercises were solved how often, and which mistakes were made how often in each."
@@ -383,7 +384,7 @@ def summary(rows:pd.DataFrame, # What `grade` returns
     if len(faults): lines += ['', '**Not graded**', '']
     return '\n'.join([*lines, *(f'- {plain(row.file)}: {plain(row.note)}' for row in faults.itertuples())])
 
-# %% ../../nbs/support/grade.ipynb #6279bc58
+# %% ../../nbs/support/grade.ipynb #b68f0caf
 def main(argv=None):
     "Mark a folder of returned notebooks: a table, and which mistakes were made how often."
     parser = argparse.ArgumentParser(prog='python -m xent_course.support.grade', description=main.__doc__)
@@ -404,5 +405,5 @@ def main(argv=None):
     rows.to_csv(out, index=False)
     print(summary(rows), f'\nThe table is in {out}.', sep='\n')
 
-# %% ../../nbs/support/grade.ipynb #0319046b
+# %% ../../nbs/support/grade.ipynb #5d8231bb
 if __name__ == '__main__' and __spec__: main()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['student', 'sheet']
 
-# %% ../../nbs/support/student.ipynb #733e9c12
+# %% ../../nbs/support/student.ipynb #56b52f1d
 from .extras import course_needs
 course_needs('nbformat')
 import argparse, re
@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 import xent_course
 from .marking import _exercise
 
-# %% ../../nbs/support/student.ipynb #cd47cf1e
+# %% ../../nbs/support/student.ipynb #81ecae75
 def notebooks():
     "The lessons, in order, of the clone that the package is in, or that one works in; an empty list elsewhere."
     places = Path(xent_course.__file__).parents[1]/'nbs', Path('nbs')
@@ -34,7 +34,7 @@ def find_lesson(name):
     raise FileNotFoundError(f'there is no lesson {name!r}: give the path of a notebook or, in a clone of the course, '
                             'a name such as 02, 02_softmax or further/05')
 
-# %% ../../nbs/support/student.ipynb #cbb41356
+# %% ../../nbs/support/student.ipynb #3693da33
 def section(cells, title):
     "The place of a section, from its heading to the next one; an empty place at the end if there is none."
     heads = [i for i, cell in enumerate(cells) if cell.cell_type == 'markdown' and cell.source.startswith('## ')]
@@ -54,7 +54,7 @@ def unanswered(cell):
     cell.source = f'{text.rstrip()}\n\n{listed}'.rstrip()
     return cell
 
-# %% ../../nbs/support/student.ipynb #c9f8501a
+# %% ../../nbs/support/student.ipynb #1ca0455f
 def student(notebook:NotebookNode, # A lesson, as nbformat reads it
             answers:bool=True,     # Keep the answers to the questionnaire?
            )->NotebookNode:        # A copy without solutions
@@ -69,7 +69,7 @@ def student(notebook:NotebookNode, # A lesson, as nbformat reads it
         nb.cells[place] = [unanswered(cell) for cell in nb.cells[place] if cell.cell_type == 'markdown']
     return nb
 
-# %% ../../nbs/support/student.ipynb #e489154c
+# %% ../../nbs/support/student.ipynb #64366128
 ASKS = re.compile(r"^check\('([^']+)', (?!.*strict=True)", re.M)
 IMPORT = 'from xent_course.support.marking import check\n'
 SETUP = f'''import math
@@ -98,11 +98,9 @@ def made_by(cells):
     found = re.search(r'^#\| default_exp (\S+)', '\n'.join(cell.source for cell in cells), re.M)
     return f'from xent_course.{found[1]} import *\n' if found else ''
 
-def on_colab(cells):
-    "The cells of a lesson that install the package on Colab."
-    return [cell for cell in cells if cell.cell_type == 'code' and 'google.colab' in cell.source]
+def installs(cell): return '%pip install' in cell.source  # the package, on Colab
 
-# %% ../../nbs/support/student.ipynb #a33a1629
+# %% ../../nbs/support/student.ipynb #191118b0
 def sheet(names:list,      # Which exercises, as '2.1' or 'mixed 3'
          )->NotebookNode: # A notebook of its own, with each exercise's question and stub
     """A sheet of exercises from any lessons, that runs from top to bottom.
@@ -114,7 +112,7 @@ def sheet(names:list,      # Which exercises, as '2.1' or 'mixed 3'
     lessons = {path: cells for path, cells, _ in chosen.values()}
     setup = SETUP + ''.join(map(made_by, lessons.values()))
     new = nbformat.v4
-    cells = [new.new_markdown_cell('# Exercises'), *on_colab(next(iter(lessons.values()))),
+    cells = [new.new_markdown_cell('# Exercises'), *filter(installs, next(iter(lessons.values()))),
              new.new_code_cell(setup.strip())]
     for name, (path, others, place) in chosen.items():
         cells.append(new.new_markdown_cell(f'## {name}\n\n{question(path, others[place - 1])}'))
@@ -123,7 +121,7 @@ def sheet(names:list,      # Which exercises, as '2.1' or 'mixed 3'
     kernel = {'name': 'python3', 'display_name': 'python3', 'language': 'python'}
     return new.new_notebook(cells=cells, metadata={'kernelspec': kernel, 'xent_course': version})
 
-# %% ../../nbs/support/student.ipynb #0ea195e8
+# %% ../../nbs/support/student.ipynb #ffdc7da2
 def write(nb, out, name, force, sources=()):
     "Write a notebook to `out`, a file or, without the ending .ipynb, a folder; never over what it was made from."
     path = out if out.suffix == '.ipynb' else out/name
@@ -155,5 +153,5 @@ def main(argv=None):
         for nb, name, sources in handouts(args): write(nb, args.out, name, args.force, sources)
     except (ValueError, OSError) as e: parser.error(str(e))
 
-# %% ../../nbs/support/student.ipynb #839b10b4
+# %% ../../nbs/support/student.ipynb #999b92ee
 if __name__ == '__main__' and __spec__: main()
