@@ -1262,4 +1262,12 @@ d = { 'settings': { 'branch': 'main',
                                              'xent_course.support.student.unanswered': ( 'support/student.html#unanswered',
                                                                                          'xent_course/support/student.py'),
                                              'xent_course.support.student.write': ( 'support/student.html#write',
-                                                                                    'xent_course/support/student.py')}}}
+                                                                                    'xent_course/support/student.py')},
+            'xent_course.support.teaching': { 'xent_course.support.teaching.hidden': ( 'support/teaching.html#hidden',
+                                                                                       'xent_course/support/teaching.py'),
+                                              'xent_course.support.teaching.minutes_of': ( 'support/teaching.html#minutes_of',
+                                                                                           'xent_course/support/teaching.py'),
+                                              'xent_course.support.teaching.misconceptions': ( 'support/teaching.html#misconceptions',
+                                                                                               'xent_course/support/teaching.py'),
+                                              'xent_course.support.teaching.reading_minutes': ( 'support/teaching.html#reading_minutes',
+                                                                                                'xent_course/support/teaching.py')}}}

@@ -7,6 +7,7 @@ import pytest
 from nbconvert import HTMLExporter
 
 from tools.run_lessons import ROOT, cut_down, is_stub, lessons, room, run_alone, tagged_output, without
+from xent_course.support.teaching import reading_minutes
 
 EXERCISES = ROOT/'nbs'/'support'/'exercises'  # they are imported and tried elsewhere, and show nothing
 
@@ -93,15 +94,7 @@ def hidden(cell): return cell.metadata.get('jupyter', {}).get('source_hidden') o
 
 def minutes(path):
     "How long it takes to read a lesson, exercises aside: words, visible cells, and panels to play with."
-    words = shown = panels = 0
-    for cell in read(path).cells:
-        if cell.cell_type == 'markdown':
-            if re.search('^## (Exercises|Questionnaire)', cell.source, re.M): break
-            words += len(re.findall(r'\w+', cell.source))
-        else:
-            shown += not hidden(cell)
-            panels += 'show_panel(' in cell.source or 'DigitPad(' in cell.source
-    return words / 150 + .6 * shown + 3 * panels
+    return sum(reading_minutes(path).values())
 
 
 def test_reading_takes_as_long_as_readme_says():
