@@ -35,7 +35,7 @@ def reading_minutes(path:str|Path, # A lesson's notebook
         found[title] = found.get(title, 0) + minutes_of(cell)
     return found
 
-# %% ../../nbs/support/teaching.ipynb #a3cd79f7
+# %% ../../nbs/support/teaching.ipynb #7b859f92
 KINDS = { # misconception -> how its hints speak
     'two softmaxes, or none': (
         r'softmax was taken twice|softmax is (still|gone|missing)|loss contains one|'
@@ -79,7 +79,7 @@ KINDS = { # misconception -> how its hints speak
         r'frequent classes|rare class'),
 }
 
-# %% ../../nbs/support/teaching.ipynb #cb731e51
+# %% ../../nbs/support/teaching.ipynb #161dd11d
 def misconceptions(
 )->dict: # Kind -> pairs of an exercise's name and a hint; the last kind is 'of one exercise'
     "The mistakes of all exercises, sorted by what is behind them, as far as it is the same in several."
