@@ -382,6 +382,55 @@ def views(z, t):
     return F.cross_entropy(z @ z.T / .1 - 1e4 * torch.eye(len(z)), t)
 
 
+class Spread(nn.Module):
+    def __init__(self): super().__init__(); self.mean, self.log = mlp(4, 32, 1), mlp(4, 32, 1)
+    def forward(self, x): return self.mean(x), F.softplus(self.log(x)) + 1e-4
+
+
+class Rebuilds(nn.Module):
+    def __init__(self, own=False): super().__init__(); self.inner, self.own = mlp(4, 32, 4), own
+    def forward(self, x):
+        y = self.inner(x)
+        return {'loss': F.mse_loss(y, x)} if self.own else (y, x.new_zeros(()))
+
+
+class Siamese(nn.Module):
+    def __init__(self, joined=False):
+        super().__init__()
+        self.inner, self.last, self.joined = mlp(8, 32, 16), nn.Linear(32, 3) if joined else None, joined
+    def forward(self, a, b):
+        found = F.normalize(self.inner(a)), F.normalize(self.inner(b))
+        return self.last(torch.cat(found, 1)) if self.joined else found
+
+
+class Compared(nn.Module):
+    def __init__(self): super().__init__(); self.inner, self.last = mlp(8, 32, 16), nn.Linear(16, 1)
+    def forward(self, a, b): return (self.last(self.inner(a).relu()) - self.last(self.inner(b).relu()))[:, 0]
+
+
+class ArcFace(nn.Module):
+    def __init__(self): super().__init__(); self.w = nn.Parameter(torch.randn(10, 16))
+    def forward(self, z, t):
+        cosines = F.normalize(z) @ F.normalize(self.w).T
+        return F.cross_entropy(16 * (cosines - .2 * F.one_hot(t, 10)), t)
+
+
+class Noisy(nn.Module):
+    def __init__(self): super().__init__(); self.a, self.b = mlp(4, 32, 8), mlp(8, 32, 4)
+    def forward(self, x): h = self.a(x); return self.b(h + .1 * torch.randn_like(h))
+
+
+class HeldGraph(nn.Module):
+    "Who is whose neighbour is the model's own knowledge."
+    def __init__(self, n):
+        super().__init__()
+        self.register_buffer('A', (torch.eye(n) + (torch.rand(n, n) < .02)).softmax(1))
+        self.a, self.b = nn.Linear(4, 32), nn.Linear(32, 3)
+    def forward(self, x): return self.b(self.A @ self.a(x).relu())
+
+
+def levels(o, t): return F.binary_cross_entropy_with_logits(o, (t[:, None] > torch.arange(4)).float())
+def begun(): return torch.cat([torch.full((32, 1), 11), counting() % 10], 1)
 def frozen_norm(): m = cnn(10).train(); [n.eval() for n in m.modules() if 'BatchNorm' in type(n).__name__]; return m
 
 
@@ -427,6 +476,27 @@ HANDED_IN = {
                                             partial(F.cross_entropy, weight=torch.linspace(1, 2, 10).double())),
     'tied embeddings': lambda: (Tied(), labelled_words(), None),
     'temperature in the loss': lambda: (mlp(64, 30, 10), small_digits(), lambda x, t: F.cross_entropy(x / .1, t)),
+    'gaussian with two heads': lambda: (Spread(), (lambda x: (x, x[:, :1].sin()))(torch.randn(64, 4)),
+                                        lambda o, t: F.gaussian_nll_loss(o[0], t, o[1])),
+    'reconstruction and a number': lambda: (Rebuilds(), (lambda x: (x, x))(torch.randn(64, 4)),
+                                            lambda o, t: F.mse_loss(o[0], t) + o[1]),
+    'two embeddings': lambda: (Siamese(), (lambda x: (x, x + .1 * torch.randn(32, 8), torch.arange(32)))(
+        torch.randn(32, 8)), lambda o, t: F.cross_entropy(o[0] @ o[1].T / .1, t)),
+    'cosines in the loss': lambda: (mlp(64, 30, 16), small_digits(), ArcFace()),
+    'levels in order': lambda: (mlp(4, 16, 4), (lambda x: (x, torch.bucketize(
+        x[:, 0].contiguous(), torch.tensor([-1., -.3, .3, 1.]))))(torch.randn(64, 4)), levels),
+    'labels missing': lambda: (mlp(8, 30, 8), (lambda x: (x, (x > 0).float().where(torch.rand(64, 8) > .3, -1.)))(
+        torch.randn(64, 8)), lambda o, t: F.binary_cross_entropy_with_logits(o[t >= 0], t[t >= 0])),
+    'pairs compared': lambda: (Compared(), (torch.randn(64, 8) + .5, torch.randn(64, 8) - .5, torch.ones(64)),
+                               lambda d, t: -F.logsigmoid(d).mean()),
+    'a first word that is never asked for': lambda: (OwnLoss(), (lambda s: dict(input_ids=s, labels=s))(begun())),
+    'inputs in a tuple': lambda: (Siamese(joined=True), (lambda x, y: ((x, x.flip(1)), y))(
+        torch.randn(40, 8), torch.arange(40) % 3)),
+    'sparse embeddings': lambda: (nn.Sequential(nn.EmbeddingBag(20, 16, sparse=True), nn.Linear(16, 4)),
+                                  (lambda x, y: (x, y[:, 0]))(*texts())),
+    'sampling': lambda: (Noisy(), (lambda x: (x, x))(torch.randn(64, 4)), nn.MSELoss()),
+    'neighbours held': lambda: (HeldGraph(60), blobs()),
+    'loss of its own, no target': lambda: (Rebuilds(own=True), dict(x=torch.randn(64, 4)), None),
     'frozen batch norm': lambda: (frozen_norm(), small_digits(flat=False)),
     'weights': lambda: (mlp(64, 30, 10), small_digits(), nn.CrossEntropyLoss(weight=torch.rand(10) + .5)),
     'distillation': lambda: (mlp(4, 16, 3), (blobs()[0], 3 * torch.randn(60, 3)), lambda x, t: F.kl_div(

@@ -299,7 +299,7 @@ class Failing(nn.Module):
         return self.inner(x)
 
 
-@pytest.mark.parametrize('last', [1, 2, 5, 40, 60, 10_000])
+@pytest.mark.parametrize('last', [1, 2, 5, 15, 30, 10_000])
 def test_nothing_is_changed_by_looking(last):
     Failing.calls = 0
     torch.manual_seed(0)

@@ -6,7 +6,7 @@
 __all__ = ['check_training']
 
 # %% ../../nbs/doctor/check_training.ipynb #753239f0
-import copy, difflib, inspect, math
+import copy, difflib, inspect, math, warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Callable
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from ..lessons.cross_entropy import cross_entropy
 from ..lessons.log import log_softmax
 from ..lessons.softmax import softmax
@@ -68,18 +69,22 @@ def takes_keywords(model, keys):
     params = inspect.signature(model.forward).parameters.values()
     return any(p.kind is p.VAR_KEYWORD for p in params) or set(keys) <= {p.name for p in params}
 
+def wants_several(model):
+    "Has the model more than one input that it can't do without?"
+    params = inspect.signature(model.forward).parameters.values()
+    return sum(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in params) > 1
+
 def as_part(model, batch):
     "TypeError unless it holds inputs and target."
     if isinstance(batch, Mapping):
         key = next((k for k in TARGETS if k in batch), '')
-        if not key: raise TypeError(f"batch must have its target under one of {', '.join(TARGETS)}, "
-                                    f"got {', '.join(map(str, batch))}")
-        inputs, target = [{k: v for k, v in batch.items() if k != key}], batch[key]
+        inputs, target = [{k: v for k, v in batch.items() if k != key}], batch.get(key)
     else: (*inputs, target), key = batch, ''
     plain = lambda x: each(lambda t: t.as_subclass(Tensor), x)
-    if not inputs or not tensors(target):
+    if not inputs or target is not None and not tensors(target):
         got = ', '.join(type(x).__name__ for x in (*inputs, target))
         raise TypeError(f"batch must hold inputs and, last, a tensor of targets, got {got}")
+    if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) and wants_several(model): inputs = inputs[0]
     named = len(inputs) == 1 and isinstance(inputs[0], Mapping) and takes_keywords(model, inputs[0])
     args, kwargs = ((), dict(inputs[0])) if named else (tuple(inputs), {})
     return Part(plain(args), plain(kwargs), plain(target), key)
@@ -123,6 +128,20 @@ def logits_in(output):
     output = getattr(output, 'logits', output)
     return output.as_subclass(Tensor) if isinstance(output, Tensor) and output.ndim else None
 
+def all_in(output):
+    "All floats in what a model gives that aren't single numbers."
+    found = tensors(output) or [logits_in(output)]
+    return [x.as_subclass(Tensor) for x in found if x is not None and x.ndim and x.is_floating_point()]
+
+def within(loss_func, output):
+    "The loss as a function of the logits that an object or dict holds."
+    def loss(logits, target):
+        changed = copy.copy(output)
+        if hasattr(output, 'logits'): changed.logits = logits
+        else: changed['logits' if 'logits' in output else 'out'] = logits
+        return loss_func(changed, target)
+    return loss
+
 def loss_in(output):
     "The loss in what a model gives that computes its own; None if there is none."
     if isinstance(output, (tuple, list)):
@@ -142,10 +161,22 @@ class Patient:
 
     def output(self, part=None, with_target=None):
         part, with_target = part or self.part, self.case.own_loss if with_target is None else with_target
-        kwargs = {**part.kwargs, part.key: part.target} if with_target else part.kwargs
+        kwargs = {**part.kwargs, part.key: part.target} if with_target and part.key else part.kwargs
         return refusing(self.model, *part.args, **kwargs)
 
     def logits(self, part=None): return logits_in(self.output(part))
+
+    def given(self, part=None): return all_in(self.output(part))
+
+    @property
+    def calls(self):
+        "Name of a layer -> how often a forward pass calls it."
+        calls = Counter()
+        hooks = [m.register_forward_hook(lambda m, x, y, name=name: calls.update([name]))
+                 for name, m in self.model.named_modules()]
+        with torch.no_grad(): self.output()
+        for hook in hooks: hook.remove()
+        return calls
 
     def loss(self):
         output = self.output()
@@ -174,13 +205,15 @@ class Patient:
         if not params or not loss.requires_grad: return loss, dict.fromkeys(params)
         return loss, dict(zip(params, torch.autograd.grad(loss, list(params.values()), allow_unused=True)))
 
-    def gradients(self): return self.loss_and_gradients()[1]
+    def gradients(self): return {name: dense(g) for name, g in self.loss_and_gradients()[1].items()}
 
     def step(self, opt):
         (loss, gradients), params = self.loss_and_gradients(), self.trainable()
         for name, g in gradients.items(): params[name].grad = g
         refusing(opt.step)
         return loss.item()
+
+def dense(g): return g.to_dense() if g is not None and g.is_sparse else g
 
 class Adam32:
     "Adam with its numbers in float32, so that half precision learns, too."
@@ -194,7 +227,7 @@ class Adam32:
         self.t += 1
         for w, (x, mean, square) in zip(self.params, self.state):
             if w.grad is None: continue
-            g = w.grad.float()
+            g = dense(w.grad).float()
             mean.lerp_(g, .1)
             square.mul_(.999).addcmul_(g, g, value=.001)
             root = (square / (1 - .999**self.t)).sqrt_().add_(1e-8)
@@ -221,8 +254,9 @@ class Case:
     @cached_property
     def own_loss(self):
         "Does the model return its own loss if it is given the target?"
-        if self.given_loss is not None or not self.largest.key: return False
-        try: return loss_in(Patient(self, few(self.largest, 2)).output(with_target=True)) is not None
+        if self.given_loss is not None or not self.largest.key and self.largest.target is not None: return False
+        wanted = bool(self.largest.key)
+        try: return loss_in(Patient(self, few(self.largest, 2)).output(with_target=wanted)) is not None
         except Refused: return False
 
     @cached_property
@@ -232,12 +266,8 @@ class Case:
         if not isinstance(self.largest.target, Tensor): return True
         patient, output = self.first
         if not self.runs or isinstance(output, Tensor): return False
-        takes = lambda x: refusing(patient.loss_func, x, patient.part.target)
-        try: takes(logits_in(output))
-        except Refused:
-            try: return takes(output) is not None
-            except Refused: pass
-        return False
+        try: return refusing(patient.loss_func, output, patient.part.target) is not None
+        except Refused: return False
 
     @cached_property
     def first(self):
@@ -254,11 +284,15 @@ class Case:
     @cached_property
     def batch(self):
         "Logits, target and loss, for the questions of `diagnose`; None if the loss isn't one of logits and target."
-        patient, output = self.first
-        logits = logits_in(output) if self.runs else None
+        return self.as_batch(*self.first) if self.runs else None
+
+    def as_batch(self, patient, output):
+        logits = logits_in(output)
         loss_func = self.as_cross_entropy if self.own_loss else patient.loss_func
-        if logits is None or loss_func is None or self.raw: return None
-        return Batch(logits, patient.part.target, loss_func)
+        if logits is None or loss_func is None: return None
+        if not self.raw: return Batch(logits, patient.part.target, loss_func)
+        if isinstance(output, (tuple, list, Tensor)) or not isinstance(patient.part.target, Tensor): return None
+        return Batch(logits, patient.part.target, within(loss_func, output))
 
     @cached_property
     def as_cross_entropy(self):
@@ -270,7 +304,7 @@ class Case:
         try: away = {f: abs(value_of(f, logits, target) - loss.item()) for f in known}
         except Refused: return None
         nearest = min(away, key=away.get)
-        return nearest if away[nearest] <= 1e-3 * abs(loss.item()) else None
+        return nearest if away[nearest] <= (1e-4 if logits.dtype.itemsize > 2 else 1e-2) * abs(loss.item()) else None
 
     def lacks(self, need):
         "What is missing, in words; '' if nothing is."
@@ -313,7 +347,9 @@ class Case:
         logits, inputs = logits_in(self.first[1]), self.largest.inputs
         if logits is None: return 'the model gives no logits'
         n = len(inputs[0]) if inputs and inputs[0].ndim else 0
-        square = len(inputs) > 1 and any(x.shape == (n, n) and n > 1 for x in inputs[1:])  # who is whose neighbour
+        held = [x for m in self.first[0].model.modules() for x in (*m.buffers(False), *vars(m).values())]
+        tables = [x for x in (*inputs[1:], *held) if isinstance(x, Tensor) and x.shape == (n, n)]
+        square = n > 1 and tables  # who is whose neighbour
         if not n or square or any(x.ndim and len(x) != n for x in inputs):
             return 'not all inputs have a row for each item'
         try:
@@ -329,7 +365,8 @@ class Case:
     def bounds(self):
         "The least loss that any logits have on the few items, and the least of logits that are alike; None if unknown."
         if self.batch is None: return None
-        with torch.no_grad(): few_items = Batch(self.patient().logits(), self.small.target, self.batch.loss_func)
+        p = self.patient()
+        with torch.no_grad(): few_items = self.as_batch(p, p.output())
         takes, axis = self.batch.takes, self.batch.axis
         loss_func, logits, target = few_items.on_cpu
         ends = given(self.batch.logits, axis)[0] if logits.ndim else ''
@@ -355,10 +392,15 @@ class Case:
         "Loss and gradients (name -> gradient) before any step; do they come from an autograd.Function of one's own?"
         p = self.patient()
         loss, gradients = p.loss_and_gradients()
-        return loss.item(), gradients, own_functions(loss)
+        return loss.item(), {name: dense(g) for name, g in gradients.items()}, own_functions(loss)
 
     @property
     def start(self): return self.at_start[0]
+
+    @cached_property
+    def of_all(self):
+        "Name -> gradient of the whole batch."
+        return self.patient(part=few(self.largest, LOOK)).gradients()
 
     @cached_property
     def able(self): return self.start > 0 if self.bounds is None else self.bounds[1] - self.bounds[0] > 1e-6
@@ -374,8 +416,8 @@ class Case:
             before = {name: state[0].clone() for name, state in zip(params, opt.state)}
             for done in range(1, steps + 1):
                 loss = p.step(opt)
-                if done >= 5 and loss < self.enough(.1): break
-                if done == 8 and lr < .1 and steps == STEPS and not loss < self.enough(.95): break  # a larger rate
+                if done >= 5 and loss < self.enough(.2): break
+                if done == 5 and lr < .1 and steps == STEPS and not loss < self.enough(.95): break  # a larger rate
             moved = [name for name, state in zip(params, opt.state) if not torch.equal(state[0], before[name])]
             if best is None or not loss >= best[1]: best, self.steps = (p, loss, moved), done
             if loss < self.enough(.3 if steps == STEPS and lr < .1 else .8) or not self.able: break
@@ -494,10 +536,9 @@ def about_images(case):
 @torch.no_grad()
 def about_reuse(case):
     "A batch norm that is called more often than any layer with weights is shared by several places."
-    p, calls = Patient(case, case.small).mode(dropout=False), Counter()
+    p = Patient(case, case.small).mode(dropout=False)
+    calls = p.calls
     layers = {name: m for name, m in p.model.named_modules() if not list(m.children()) and list(m.parameters(False))}
-    for name, m in layers.items(): m.register_forward_hook(lambda m, x, y, name=name: calls.update([name]))
-    p.output()
     norms = [name for name, m in layers.items() if 'BatchNorm' in type(m).__name__ and calls[name] > 1]
     rest = max((calls[name] for name, m in layers.items() if 'Norm' not in type(m).__name__), default=0)
     shared = [name for name in norms if calls[name] > rest]
@@ -580,29 +621,44 @@ def about_learning(case):
         yield Row('gradient', 'nan or inf', 'finite', [error('gradient not finite', loss=case.start, where=where)])
         return
     p, loss, moved = case.learned
-    n = len(tensors(case.small.target)[0]) if tensors(case.small.target)[0].ndim else 1
+    n = next((len(x) for x in (*tensors(case.small.target), *case.small.inputs) if x.ndim), 1)
     constant = case.start if case.bounds is None else case.bounds[1]
     failed = warning('cannot overfit one batch', steps=case.steps, n=n, loss=loss, constant=constant)
     yield Row('overfit one batch', f'{loss:.3f} after {case.steps} steps', f'below {case.enough():.3f}',
               [failed] if case.able and not loss < case.enough() else [])
     still = [name for name in p.trainable() if name not in moved]
+    if still: still = [name for name in still if not has_a_reason(case, p, name, moved)]
     open_ = case.bounds is None or case.start > case.bounds[0] + 1e-3  # else there is nothing left to learn
-    if case.bounds and not case.batch.takes and case.batch.sure_of_the_targets is not None:
+    b = case.batch
+    if case.bounds and not b.takes and b.sure_of_the_targets is not None and b.stands_out:
         least, constant = case.bounds
-        if least > .3 * constant > 0: yield warning('floor under the loss', least=least, constant=constant)
+        if least > .3 * constant > .05 and len(case.small.target.unique()) > 1:
+            yield warning('floor under the loss', least=least, constant=constant)
     yield Row('parameters that move', f'{len(moved)} of {len(p.trainable())}', 'all',
               [warning('parameters never move', names=listed(still), steps=case.steps)] if still and open_ else [])
-    yield from about_depth(p)
+    yield from about_depth(case, p)
     if case.bounds and case.able and loss < case.enough(): yield from about_modes(p, loss, constant)
 
-def about_depth(p):
-    "How evenly does the gradient reach the layers?"
-    gradients, params = p.mode(dropout=False).gradients(), p.trainable()
+def has_a_reason(case, p, name, moved):
+    "Does the whole batch move it, as an expert that the few items don't ask; or do two towers cancel their one bias?"
+    g = case.of_all[name]
+    if g is not None and g.any(): return True
+    owner, _, own = name.rpartition('.')
+    return own == 'bias' and f'{owner}.weight' in moved and p.calls[owner] > 1
+
+def depth(params, gradients):
+    "(least, its name, the other's) of the gradients' sizes relative to the weights', the largest as 1."
     weights = {name: (g, params[name]) for name, g in gradients.items() if g is not None and g.ndim > 1}
     size = {name: (wide(g).norm() / wide(w).norm()).item() for name, (g, w) in weights.items() if g.any() and w.any()}
-    if len(size) < 2: return
+    if len(size) < 2: return 1., '', ''
     low, high = min(size, key=size.get), max(size, key=size.get)
-    ratio = size[low] / size[high]
+    return size[low] / size[high], low, high
+
+def about_depth(case, p):
+    "How evenly does the gradient reach the layers, at the start and later?"
+    ratio, low, high = depth(case.patient().trainable(), case.at_start[1])
+    if not low: return
+    if ratio < 1e-5: ratio, low, high = max((ratio, low, high), depth(p.trainable(), p.mode(dropout=False).gradients()))
     yield Row('least gradient to most', f'{ratio:.1g}', 'above 1e-5',
               [warning('vanishing gradient', low=low, high=high, ratio=ratio)] if ratio < 1e-5 else [])
 
@@ -682,16 +738,41 @@ def input_names(model, part):
     for name, x in named.items(): add(name, x)
     return found
 
-def change(before, after): return (wide(after) - wide(before)).abs().nan_to_num(0, math.inf).max().item()
+def change(before, after):
+    "The largest difference between two tensors, or between those of two lists."
+    if isinstance(before, list): return max((change(*both) for both in zip(before, after)), default=0.)
+    return (wide(after) - wide(before)).abs().nan_to_num(0, math.inf).max().item() if before.numel() else 0.
+
+class Dropout(TorchFunctionMode):
+    "Notes whether anything is dropped, be it by a function that was not told the mode."
+    seen = False
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name, kwargs = getattr(func, '__name__', ''), kwargs or {}
+        if name == 'dropout': self.seen |= bool(kwargs.get('training', kwargs.get('train', (*args, True, True)[2])))
+        if name == 'scaled_dot_product_attention': self.seen |= kwargs.get('dropout_p', 0) > 0
+        return func(*args, **kwargs)
+
+def moves(p):
+    "Do buffers change in evaluation mode?"
+    before = [x.clone() for x in p.model.buffers()]
+    p.output()
+    return any(change(x.float(), y.float()) > 0 for x, y in zip(before, p.model.buffers()))
+
+def drops(p):
+    with Dropout() as dropout: p.output()
+    return dropout.seen
 
 @question(QUESTIONS, 'the same input twice', 'a loss', 'items')
 @torch.no_grad()
 def about_items(case):
     "Once something has been learned: do an item's logits depend on its input, and only on its own?"
     p = case.learned[0].mode(False)
-    was = p.logits()
-    if not torch.equal(was.nan_to_num(0), p.logits().nan_to_num(0)):
-        yield Row('the same input twice', 'other logits', 'the same', [warning('random in evaluation mode')])
+    was = p.given()
+    if not was: return
+    if change(was, p.given()):
+        meant = case.unknown and not drops(p) and not moves(p)  # as where noise is drawn for a reconstruction
+        found = [] if meant else [warning('random in evaluation mode')]
+        yield Row('the same input twice', 'other logits', 'the same' if found else 'if the model draws', found)
         return
     yield from about_others(p, was)
     yield from about_each_input(case, p)
@@ -699,10 +780,11 @@ def about_items(case):
 def about_others(p, was):
     "Replace all items but the last by copies of the first: the last one's logits must stay."
     inputs = p.part.inputs
-    n, scale = len(inputs[0]), was.abs().max().item()
+    n, scale = len(inputs[0]), max(x.abs().max().item() for x in was)
     copied = lambda x: torch.cat([x[:1].expand_as(x[:-1]), x[-1:]]) if x.ndim and len(x) == n else x
-    if n < 2 or len(was) % n or all(torch.equal(x, copied(x)) for x in inputs): return
-    moved = change(was[-(len(was) // n):], p.logits(p.part.with_inputs(copied))[-(len(was) // n):])
+    if n < 2 or any(len(x) % n for x in was) or all(torch.equal(x, copied(x)) for x in inputs): return
+    last = lambda found: [x[-(len(x) // n):] for x in found]
+    moved = change(last(was), last(p.given(p.part.with_inputs(copied))))
     yield Row("other items' inputs", f'logits move by {moved:.2g}', '0',
               [warning('items mix')] if moved > 1e-3 * scale else [])
 
@@ -716,9 +798,11 @@ def about_each_input(case, p):
         if torch.equal(other, x) and x.is_floating_point(): other = torch.zeros_like(x)
         if torch.equal(other, x): continue
         part = p.part.with_inputs(lambda v: other if v is x else v)
-        moved = [change(q.logits(), q.logits(part)) for q in (p, fresh)]
+        given = [(q.given(), q.given(part)) for q in (p, fresh)]
+        moved = [change(*both) for both in given]
         moves[name] = max(moved)
-        if all(m <= 1e-5 * q.logits().abs().max().item() for m, q in zip(moved, (p, fresh))): ignored.append(name)
+        scales = [max(x.abs().max().item() for x in was) for was, _ in given]
+        if all(m <= 1e-5 * scale for m, scale in zip(moved, scales)): ignored.append(name)
     if not moves: return
     if ignored and len(ignored) == len(moves): found = [error('input ignored', which='the input')]
     else: found = [warning('input ignored', which=f'the input "{name}"') for name in ignored[:1]]
@@ -730,10 +814,11 @@ def about_each_input(case, p):
 def about_future(case):
     "If the targets are the next inputs: may logits depend on later inputs?"
     p, _ = case.first
-    inputs = [x for x in p.part.inputs if not x.is_floating_point() and x.ndim == 2]
+    inputs = [x for x in p.part.inputs if not x.is_floating_point() and x.ndim == 2 and len(x.unique()) > 2]
+    inputs = [x for x in inputs if not (x == x[0]).all()]  # no mask, no positions
     t = p.part.target
     if not inputs or not isinstance(t, Tensor) or t.is_floating_point(): return
-    x = inputs[0]
+    x = inputs[-1]  # a decoder's, not the encoder's
     if t.numel() != x.numel() or x.shape[1] < 3: return
     t, kept = t.view(x.shape), t.view(x.shape) >= 0
     same = lambda a, b, where: bool(where.any()) and (a == b)[where].float().mean() > .9
@@ -749,6 +834,7 @@ def about_future(case):
     y = x.clone()
     y[:, half:] = y[:, half:].roll(1, 0)
     was, now = p.logits(), p.logits(p.part.with_inputs(lambda v: y if v is x else v))
+    if was is None: return
     if was.ndim == 2: was, now = was.view(*x.shape, -1), now.view(*x.shape, -1)
     if was.ndim != 3 or torch.equal(x, y): return
     if was.shape[1] != x.shape[1] or case.batch is not None and case.batch.axis == 1:
@@ -791,6 +877,7 @@ def about_options(case):
 @question(QUESTIONS, 'a step to the weights', 'optimizer', 'a loss')
 def about_steps(case):
     "How large are its steps? LoRA and heads that start at 0 move other weights only after the first."
+    if isinstance(case.opt, torch.optim.LBFGS): return  # it wants a closure
     p = case.patient(case.opt)
     ids = {id(w) for w in held_by(p.opt)}
     held = {name: w for name, w in p.trainable().items() if id(w) in ids}
@@ -821,8 +908,7 @@ def about_parts(case):
     grads, counts = [], []
     for part in case.parts:
         p = case.patient(part=part).mode(False)
-        with torch.no_grad(): logits = p.logits()
-        counts.append(denominator(Batch(logits, part.target, case.batch.loss_func), case.batch))
+        with torch.no_grad(): counts.append(denominator(case.as_batch(p, p.output()), case.batch))
         grads.append(torch.cat([g.flatten() for g in p.gradients().values() if g is not None]))
     if not all(counts): return
     grads, share = torch.stack(grads), torch.tensor(counts).to(grads[0]) / sum(counts)
@@ -872,8 +958,12 @@ def check_training(model:nn.Module,              # Gives logits for the inputs o
     "Look at a training before it starts, on copies: no argument or random state changes; TypeError for wrong types."
     if not isinstance(model, nn.Module): raise TypeError(f"model must be an nn.Module, got {type(model).__name__}")
     device = next((w.device for w in model.parameters()), torch.device('cpu'))
-    with same_random_state(device), torch.enable_grad():
+    with same_random_state(device), torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of odd questions; the training itself will warn
         case = Case(model, as_parts(model, batch), loss_func, opt)
+        if case.largest.target is None and not case.own_loss and not loss_func:
+            raise TypeError(f"batch must have its target under one of {', '.join(TARGETS)}, or last in a tuple, "
+                            "unless the model returns its loss or loss_func does without one")
         if case.runs and logits_in(case.first[1]) is None and not case.own_loss and not case.raw:
             raise TypeError("the model must give a tensor of logits, or an object with .logits, got "
                             f"{type(case.first[1]).__name__}: wrap it in a module that does")

@@ -34,7 +34,9 @@ def last_operation(x, but):
 
 def wide(x):
     "A copy in float64 and on the CPU, since not every GPU has float64; numbers stay what they are."
-    return x.detach().cpu().double() if isinstance(x, Tensor) else x
+    if not isinstance(x, Tensor): return x
+    x = x.detach().cpu()
+    return torch.view_as_real(x).double() if x.is_complex() else x.double()
 
 def near(x, value):
     "Is every number of `x` equal to `value`, but for the rounding of its dtype?"
@@ -173,6 +175,7 @@ class Probe:
     def takes(self, k):
         "What the loss takes, '' if unknown, 'nothing' if always the same; and by what factor it differs from a mean."
         self.k, noise = k, [self.scores(k) for _ in range(8)]
+        if not self.minds_the_target(noise[0], k): return '', 1.
         probabilities = [softmax(x, self.axis) if self.c > 1 else x.sigmoid() for x in noise]
         for scores, losses in (noise, KNOWN), (probabilities, KNOWN_OF_PROBABILITIES):
             try: answers = torch.tensor([[self(x, k)] for x in scores], dtype=torch.float64)
@@ -190,8 +193,14 @@ class Probe:
                     shares = found[:-1, 0]
                     fits = (terms[:, columns] @ found - answers).abs().max() < 1e-4 * spread
                     if fits and (shares * shares[0] >= 0).all(): return name, shares.sum().item()
-        try: return ('logits' if self.ignores_shifts(noise[0], k) else ''), 1.
+        try: return ('logits' if self.c > 1 and self.ignores_shifts(noise[0], k) else ''), 1.
         except Refused: return '', 1.
+
+    def minds_the_target(self, x, k):
+        "Is the loss another for other targets, or refuses to say?"
+        x, other = x.sigmoid(), self.targets((k + 1) % self.c) if self.c > 1 else 0 * self.targets(0)
+        try: return self(x, k) != value_of(self.loss_func, x, other)
+        except Refused: return True
 
     def ignores_shifts(self, x, k):
         "Is the loss the same when all scores of one item are raised, as softmax is?"
@@ -451,6 +460,26 @@ class Batch:
         return False
 
     @cached_property
+    def by_class(self):
+        "Are these scores of classes: does one pull against all others in each row; of single ones, mind the target?"
+        if self.lacks_positions(): return False
+        if self.single: return not torch.equal(self.base, self.gradient(self.few[0], 1 - self.few[1]))
+        rows = self.rows(self.base)
+        rows = rows[rows.any(1)]
+        alone = torch.minimum((rows > 0).sum(1), (rows < 0).sum(1)) == 1
+        return bool(alone.float().mean() > .9)
+
+    @cached_property
+    def stands_out(self):
+        "Is it the target's column that does?"
+        if not self.by_class: return False
+        rows, t = self.rows(self.base), self.few[1].flatten()
+        if self.single or not self.hard: return True
+        kept = (t >= 0) & (t < rows.shape[1]) & rows.any(1)
+        own = rows.gather(1, t.where(kept, 0)[:, None])
+        return bool((own * rows <= 0).sum(1)[kept].eq(rows.shape[1] - 1).float().mean() > .9)
+
+    @cached_property
     def shift(self):
         "By how many positions the loss shifts the targets, as language models' losses do; 0 if it doesn't."
         away = {q - p for p, q in self.partners}
@@ -461,10 +490,11 @@ class Batch:
         "The targets of as many items as will do, and the size of the gradient that each of them gives."
         _, logits, target = self.on_cpu
         if logits.numel() > 10 * MOST: grad, target = self.base, self.few[1]
-        else:
-            grad = self.gradient(self.proper(noise_like(logits)), target)
+        else: grad = self.gradient(self.proper(noise_like(logits)), target)
         sizes = self.sizes(grad)
-        return target.flatten(), sizes.roll(-self.shift) if self.shift else sizes
+        if not self.shift: return target.flatten(), sizes
+        sizes = sizes.view(target.shape)  # the first targets are never asked for
+        return target[:, -self.shift:].flatten(), sizes[:, :self.shift].flatten()
 
 # %% ../../nbs/doctor/diagnose.ipynb #56848c6b
 QUESTIONS = []
@@ -572,7 +602,7 @@ def about_loss(b):
     if not math.isfinite(wrong): yield error('softmax, then log', loss=wrong)
     elif 4 * factor < wrong and ceiling: yield error('ceiling on the loss', loss=wrong)
     if best != k and alike_but(probe, k): yield error('wrong sign')
-    elif best != k: yield error('wrong column', k=k, best=best)
+    elif best != k and b.by_class: yield error('wrong column', k=k, best=best)
 
 # %% ../../nbs/doctor/diagnose.ipynb #3bc884ed
 def order_of_columns(logits, target):
@@ -612,19 +642,27 @@ def about_axis(logits, target):
 def about_target(b):
     "Are they what the loss takes?"
     target = b.target
-    if b.takes.startswith('single') and b.target.is_floating_point() and not 0 <= target.min() <= target.max() <= 1:
+    single = b.takes.startswith('single') and target.is_floating_point()
+    if single and (outside := target[(target < 0) | (target > 1)]).numel() and not leaves_out(b, outside):
         yield error('target outside 0 to 1', low=target.min().item(), high=target.max().item())
     if b.lacks('cross-entropy') or b.lacks('no error') or b.hard: return
+    if target.shape != b.logits.shape: return
     sums = target.sum(b.axis)
     if (target.min() < 0 or not near(sums[sums != 0], 1)) and not scores_as_targets(b):
         yield error('target not probabilities')
     if isinstance(getattr(b.loss_func, 'weight', None), Tensor): yield warning('weights with probabilities')
 
+def leaves_out(b, outside):
+    "Do targets outside the range stand for a missing one, which gets no gradient?"
+    if b.ran[1] is None or b.target.shape != b.logits.shape: return False
+    return not (b.ran[1] * ((b.target < 0) | (b.target > 1))).any()
+
 def scores_as_targets(b):
     "Does the loss take a softmax of the target, so that raising it changes nothing?"
     x, t = b.few
     if t.shape != x.shape: return False
-    return raised_alike(lambda u: value_of(b.on_cpu[0], x, u), t)
+    try: return raised_alike(lambda u: value_of(b.on_cpu[0], x, u), t)
+    except Refused: return True  # the target is something else
 
 @question(QUESTIONS, 'logits and targets', 'a loss that runs', 'no error', 'cross-entropy', 'hard targets')
 def about_batch(b):
@@ -758,7 +796,7 @@ def class_weights(b, c):
 def about_direction(b):
     "What does it cost to be sure: of the right answers, of wrong ones?"
     right, t = b.sure_of_the_targets, b.few[1]
-    if b.takes not in ('', 'logits') or b.shift or right is None: return
+    if b.takes not in ('', 'logits') or b.shift or right is None or not b.stands_out: return
     wrong, none, sure, surer = (value_of(b.on_cpu[0], lead * right, t) for lead in (-20., 0., 20., 400.))
     if surer < -1 and surer < 10 * sure < 0: yield error('no lower bound', loss=surer)
     elif wrong < none < sure: yield error('wrong sign')
@@ -816,7 +854,8 @@ def about_tail(b):
 
 @question(QUESTIONS, 'the sign of the loss', 'a loss that runs')
 def about_sign(b):
-    if not b.noted and b.ran[0].mean() < 0: yield warning('negative loss', loss=b.ran[0].mean().item())
+    loss = b.ran[0].mean().item()
+    if not b.noted and (b.takes or b.hard) and loss < 0: yield warning('negative loss', loss=loss)
 
 # %% ../../nbs/doctor/diagnose.ipynb #ed635fbf
 def diagnose(logits:Tensor,                # What the network gave: (c,), (n, c) or (n, c, d1, ...); best with its graph
