@@ -76,6 +76,16 @@ def test_binary_gradients():
     assert gradcheck(loss, inputs, check_forward_ad=True) and gradgradcheck(loss, inputs)
 
 
+def test_binary_target_has_a_gradient_at_the_ends():
+    x, t = random(7), torch.tensor([0., 1., 1., 0., .5, 0., 1.], dtype=torch.float64)
+    for pos in None, torch.tensor(3., dtype=torch.float64):
+        def graph(f):
+            leaves = x.clone().requires_grad_(), t.clone().requires_grad_()
+            first = torch.autograd.grad(f(*leaves, pos_weight=pos), leaves, create_graph=True)
+            return first, torch.autograd.grad(first[1].sum(), leaves[0])
+        assert_close(graph(binary_cross_entropy_with_logits), graph(F.binary_cross_entropy_with_logits))
+
+
 # ---- focal loss: torchvision, kornia
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64], ids=str)
@@ -111,6 +121,16 @@ def test_focal_has_a_gradient_everywhere(gamma, dtype):
         assert loss.isfinite() and gradient.isfinite().all() and loss.dtype == dtype
 
 
+@pytest.mark.parametrize('gamma', [.5, 1., 2.])
+def test_focal_of_an_impossible_target(gamma):
+    "A target's logit of -inf: the factor is 1, and value and gradient are those of cross-entropy."
+    x, t = torch.tensor([[-INF, 0.], [1., -INF], [2., 0.]]), torch.tensor([0, 1, 0])
+    each = lambda f, **kw: value_and_grads(lambda x: f(x, t, reduction='none', **kw), x)
+    (value, (gradient,)), (plain, (slope,)) = each(focal_loss, gamma=gamma), each(F.cross_entropy)
+    assert_close((value[:2], gradient[:2]), (plain[:2], slope[:2]))
+    assert gradient.isfinite().all() and slope[0].tolist() == [-1, 1]
+
+
 # ---- entropy, log loss: SciPy, scikit-learn
 
 @pytest.mark.parametrize('dtype', FLOATS, ids=str)
@@ -135,6 +155,34 @@ def test_divergence_has_a_gradient_where_the_target_has_nothing():
     p = torch.tensor([[.25, .75, 0.], [.5, .25, .25]])
     _, (gradient,) = value_and_grads(partial(kl_divergence, q), p)
     assert_close(gradient, torch.tensor([[-2., -2 / 3, 0.], [-2., 0., 0.]]))
+
+
+@pytest.mark.parametrize('far', [110., 200., INF])
+def test_information_has_a_gradient_where_a_probability_rounds_to_0(far):
+    "At the logits it is 0 there, as in the limit, and elsewhere as if that class weren't there."
+    x, u = torch.tensor([[1., 0., -far], [0., 0., far], [.5, 1., -far]]), torch.full((3, 3), 1 / 3)
+    for loss in lambda x: entropy(x.softmax(1)), lambda x: kl_divergence(x.softmax(1), u):
+        value, (gradient,) = value_and_grads(loss, x[::2])
+        assert value.isfinite().all()
+        without = value_and_grads(lambda x: loss(torch.cat([x, torch.full((2, 1), -80.)], 1)), x[::2, :2])
+        assert_close((value, gradient), (without[0], F.pad(without[1][0], (0, 1))))
+        if far < INF: assert_close(value_and_grads(loss, x[1:2])[1][0], torch.zeros(1, 3))
+    q = torch.tensor([0., .25, .75])
+    _, (gradient,) = value_and_grads(lambda q: kl_divergence(q, u[0]), q)
+    assert_close(gradient, torch.where(q > 0, (q / u[0]).log() + 1, 0))
+
+
+def test_no_divergence_is_below_0():
+    for dtype in FLOATS: assert (kl_divergence(*[random(2000, 5, dtype=dtype, scale=1.).softmax(1)] * 2) >= 0).all()
+    q, p = random(4000, 6, scale=.01).softmax(1).float(), random(4000, 6, seed=1, scale=1e-4).softmax(1).float()
+    assert (kl_divergence(q, q * (p / p)) >= 0).all() and (kl_divergence(p, p.roll(1, 1)) >= 0).all()
+    _, (gradient,) = value_and_grads(lambda p: kl_divergence(q, p), q)
+    assert_close(gradient, -torch.ones_like(q))
+
+
+def test_the_last_axis_may_be_left_out():
+    q, p = random(4, 3).softmax(1), random(4, 3, seed=1).softmax(1)
+    assert_close((entropy(q, None), kl_divergence(q, p, None)), (entropy(q), kl_divergence(q, p)))
 
 
 def test_log_loss():
@@ -206,6 +254,24 @@ def test_mcnemar(only_a, only_b, p):
     assert mcnemar(a[:0], b[:0]) == 1
 
 
+def test_mcnemar_of_many():
+    "Whole numbers to the end, thousands of images that only one of both reads."
+    from scipy.stats import binomtest
+    for only_a, only_b in (5_900, 6_100), (6_000, 6_000), (5_000, 7_000):
+        image = torch.arange(only_a + only_b)
+        assert abs(mcnemar(image < only_a, image >= only_a) - binomtest(only_a, only_a + only_b).pvalue) < 1e-9
+
+
+def test_hessian():
+    "torch's own, to float64's last digits; and where a class is nearly certain, its row still adds up to 0."
+    x = random(3, 5, scale=2.)
+    for row, ours in zip(x, cross_entropy_hessian(x)):
+        theirs = torch.autograd.functional.hessian(lambda row: F.cross_entropy(row, torch.tensor(2)), row)
+        assert_close(ours, theirs, rtol=1e-9, atol=1e-13)
+    sure = torch.tensor([[17., 0.], [30., 0.], [0., 0.]])
+    assert_close(cross_entropy_hessian(sure), cross_entropy_hessian(sure.double()).float(), rtol=1e-5, atol=0)
+
+
 # ---- sums of half precision
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16], ids=str)
@@ -245,6 +311,17 @@ def test_what_a_teacher_excludes_costs_nothing():
     two = F.kl_div(F.log_softmax(student[:, :2], 1), F.softmax(teacher[:, :2], 1), reduction='batchmean')
     assert_close(loss, two)
     assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize('broken', [float('nan'), INF, 'all -inf'])
+def test_a_broken_teacher_is_seen(broken):
+    "One row of nan, inf, or nothing but -inf makes the loss nan, as in torch: it doesn't cost 0."
+    student, teacher = random(3, 4), random(3, 4, seed=1)
+    if broken == 'all -inf': teacher[1] = -INF
+    else: teacher[1, 2] = broken
+    theirs = F.kl_div(F.log_softmax(student, 1), F.softmax(teacher, 1), reduction='batchmean')
+    assert distillation_loss(student, teacher, 1.).isnan() and theirs.isnan()
+    assert distillation_loss(student, teacher * float('nan')).isnan()
 
 
 # ---- the loss without the logits: torch
@@ -298,6 +375,46 @@ def test_linear_extremes(extreme):
     assert empty.isnan() and linear_cross_entropy(x[:0], layer, t[:0], reduction='none').shape == (0,)
     one_class = value_and_grads(lambda x, w: linear_cross_entropy(x, w, t[:1]), x[:1], layer[:1])
     assert_close(one_class, (torch.zeros((), dtype=torch.float64), (torch.zeros(1, 3).double(),) * 2))
+
+
+def test_linear_ignores_what_no_item_weighs():
+    "A class without items may weigh anything."
+    x, layer, t = random(4, 5), random(3, 5, seed=1), torch.tensor([1, 1, 2, -100])
+    for odd in INF, float('nan'):
+        w = torch.tensor([odd, 1., 1.], dtype=torch.float64)
+        ours = value_and_grads(lambda x, layer: linear_cross_entropy(x, layer, t, weight=w), x, layer)
+        assert_close(ours, value_and_grads(lambda x, layer: F.cross_entropy(x @ layer.T, t, w), x, layer))
+
+
+@pytest.mark.parametrize('reduction', ['mean', 'sum'])
+def test_linear_gradient_with_and_without_a_graph(reduction):
+    "create_graph=True takes another way to the same gradient; so do many at once."
+    x, layer, t = random(6, 5).requires_grad_(), random(3, 5, seed=1).requires_grad_(), torch.tensor([0, 1, 2, 1, -100, 0])
+    def loss(x, layer): return linear_cross_entropy(x, layer, t, reduction=reduction)
+    theirs = torch.autograd.grad(F.cross_entropy(x @ layer.T, t, reduction=reduction), (x, layer))
+    for graph in False, True:
+        assert_close(torch.autograd.grad(loss(x, layer), (x, layer), create_graph=graph), theirs)
+    many = torch.autograd.grad(loss(x, layer), (x, layer), torch.tensor([1., 2.]).double(), is_grads_batched=True)
+    assert_close(many, tuple(torch.stack([g, 2 * g]) for g in theirs))
+    jacobian = torch.autograd.functional.jacobian(loss, (x.detach(), layer.detach()), vectorize=True)
+    assert_close(jacobian, theirs)
+
+
+@pytest.mark.parametrize('case', ['heavy weights', 'heavy weights, large layer', 'long vectors', 'smoothed'])
+def test_linear_in_float16_overflows_no_earlier(case):
+    "Sums that are divided only afterwards: gradients are as near to float64 as torch's of all logits."
+    n, c, d = (64, 2000, 32) if case != 'long vectors' else (512, 7, 8)
+    x, layer = random(n, d, scale=1.).half(), random(c, d, seed=1, scale=3.).half()
+    t, settings = torch.arange(n) * 31 % c, dict(weight=torch.full((c,), 2e4).half())
+    if case == 'smoothed': settings['label_smoothing'] = .1
+    if case.endswith('large layer'):
+        x, layer, settings = x / 100, layer.sign() * 100, dict(weight=torch.full((c,), 1e3).half())
+    if case == 'long vectors': x, layer, t, settings = x * 0 + 200, layer / 1000, t * 0, {}
+    inputs = x, layer
+    ours = value_and_grads(lambda x, w: linear_cross_entropy(x, w, t, **settings), *inputs)
+    theirs = value_and_grads(lambda x, w: F.cross_entropy(F.linear(x, w), t, **settings), *inputs)
+    assert all(g.isfinite().all() for g in ours[1])
+    assert_as_near(ours, theirs, exact_linear(inputs, t, settings))
 
 
 def test_streaming_gradient():
@@ -368,4 +485,7 @@ def test_counts_and_tokens():
     assert_close(denominator(t), torch.tensor(3))
     assert_close(denominator(t, w), torch.tensor(3.5))
     assert_close(denominator(t.masked_fill(t < 0, 1), w, ignore_index=1), torch.tensor(2.5))
+    assert abs(perplexity([(1., .5), (1., 2.2)]) - math.exp(2 / 2.7)) < 1e-12
+    weighted = cross_entropy(random(4, 3), t, .3 * w.double(), reduction='sum'), denominator(t, .3 * w.double())
+    assert abs(perplexity([weighted]) - cross_entropy(random(4, 3), t, w.double()).exp()) < 1e-12
     assert perplexity([(800. * 5, 5)]) == INF and math.isnan(perplexity([(float('nan'), 5)]))

@@ -13,9 +13,10 @@ from torch.testing._internal.common_methods_invocations import op_db
 from torch.testing._internal.common_modules import module_db
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from xent_course.lessons.by_hand import train_linear, weight_grad
 from xent_course.lessons.cross_entropy import CrossEntropyLoss, cross_entropy
 from xent_course.lessons.log import log_softmax, logsumexp
-from xent_course.lessons.nll import nll_loss
+from xent_course.lessons.nll import mnist_loss, nll_loss
 from xent_course.lessons.softmax import softmax
 
 OURS = {'softmax': softmax, 'log_softmax': log_softmax, 'logsumexp': logsumexp,
@@ -145,6 +146,35 @@ def test_autocast():
         for w in None, W.float(): assert_close(cross_entropy(x, t, w), F.cross_entropy(x, t, w))
         assert_close(cross_entropy(X, t), F.cross_entropy(X, t))  # float64 stays float64
         assert_close(nll_loss(X, t), F.nll_loss(X, t))
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16], ids=str)
+def test_mnist_loss_in_half_precision(dtype):
+    "What float64 gives for the same logits, rounded once; under autocast, float32."
+    for lead in 3., 6., 8.:
+        x, t = torch.tensor([lead, lead, -lead], dtype=dtype), torch.tensor([1, 1, 0])
+        exact = (-x.double() * torch.tensor([1, 1, -1])).sigmoid().mean()
+        assert_close(mnist_loss(x, t).double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-6)
+        assert mnist_loss(x, t).dtype == dtype
+        with torch.autocast('cpu', dtype=torch.bfloat16): assert_close(mnist_loss(x, t), exact.float())
+    many = torch.full((100_000,), 2., dtype=dtype)  # a mean of many
+    assert_close(mnist_loss(many, torch.ones(100_000)), torch.tensor(-2.).sigmoid().to(dtype))
+
+
+def test_weights_by_hand():
+    "Lesson 08's gradient is autograd's of torch's loss, to float64's last digits; training records no graph."
+    x, w = torch.randn(7, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    t = torch.arange(7) % 3
+    theirs, = torch.autograd.grad(F.cross_entropy(x @ w.T, t), w)
+    assert_close(weight_grad(x, w.detach(), t), theirs, rtol=1e-10, atol=1e-12)
+    plain, recorded = train_linear(x, t, 3), train_linear(x.clone().requires_grad_(), t, 3)
+    assert_close(recorded, plain)
+    assert not recorded.requires_grad
+
+
+def test_several_axes():
+    x = torch.randn(2, 3, 4)
+    for dim in (1, 2), [1, 2], [-1], (0, -1): assert_close(logsumexp(x, dim), torch.logsumexp(x, dim))
 
 
 class Ops(TorchDispatchMode):

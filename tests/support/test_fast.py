@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from tests.lessons.test_parity import FLOATS, Ops, check_agreement
+from tests.lessons.test_parity import FLOATS, Ops, check_agreement, value_and_grad
 from xent_course import cross_entropy, log_softmax, nll_loss, softmax
+from xent_course.further.imbalance import focal_loss
 from xent_course.lessons.cross_entropy import any_loss
 from xent_course.lessons.log import log_shares
 from xent_course.lessons.nll import any_nll
@@ -75,6 +76,29 @@ def test_a_changed_input_is_seen():
     loss = cross_entropy(x.requires_grad_(), probabilities)
     probabilities *= 2
     with pytest.raises(RuntimeError, match='modified by an inplace operation'): loss.backward()
+
+
+@pytest.mark.parametrize('odd', [float('inf'), float('nan')])
+def test_an_ignored_item_has_no_weight(odd):
+    "Whatever class 0 weighs: no item has that class, and what is ignored isn't looked up there."
+    x, t, _, w = batch(torch.float64, 40, 30)
+    w[0], t[t == 0] = odd, 1
+    for ignored, reduction in product((-100, 0), ('none', 'mean', 'sum')):
+        target, settings = t.where(t >= 0, ignored), dict(weight=w, ignore_index=ignored, reduction=reduction)
+        for ours, theirs in (cross_entropy, F.cross_entropy), (nll_loss, F.nll_loss):
+            mine, yours = (value_and_grad(f, x, (target,), settings) for f in (ours, theirs))
+            assert_close(mine, yours)
+            assert not mine[0].isnan().any()
+
+
+@pytest.mark.parametrize('wrong', [5, -1, 3])
+def test_out_of_range_with_weights(wrong):
+    "Class weights are asked for no class that isn't there: the sentence is the one without them."
+    x, t, learnable = torch.zeros(4, 3), torch.tensor([0, wrong, 2, 1]), torch.ones(3, requires_grad=True)
+    for loss, w, reduction in product((cross_entropy, nll_loss, focal_loss), (torch.ones(3), learnable), ('none', 'mean')):
+        with pytest.raises(IndexError, match=f'target holds {wrong}, but input has 3 classes'):
+            loss(x, t, w, reduction=reduction)
+    with pytest.raises(IndexError, match=f'target holds {wrong}'): cross_entropy(x, t, learnable, label_smoothing=.1)
 
 
 @pytest.mark.filterwarnings('ignore')  # torch.jit is deprecated, and traces of it are still loaded

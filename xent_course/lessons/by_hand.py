@@ -30,8 +30,9 @@ def train_linear(x:Tensor,       # The inputs, shape (n, d), a float dtype
                  seed:int=0,     # Of the order of the inputs
                 )->Tensor:       # The weights, shape (classes, d)
     "A linear classifier trained by gradient descent; raises what `cross_entropy_grad` raises."
-    check_training_data(x, target, classes, epochs, lr, bs)
-    w, random = x.new_zeros(classes, x.shape[1]), torch.Generator().manual_seed(seed)
+    check_training_data(x, target, classes, epochs, lr, bs, seed)
+    x, random = x.detach(), torch.Generator().manual_seed(seed)
+    w = x.new_zeros(classes, x.shape[1])
     for _ in range(epochs):
         for batch in torch.randperm(len(x), generator=random).split(bs):
             w -= lr * weight_grad(x[batch], w, target[batch])

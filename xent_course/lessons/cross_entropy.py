@@ -93,13 +93,15 @@ class CrossEntropyLoss(nn.Module):
     def activation(self,
                    input:Tensor, # Logits, classes on axis 1, or (c,)
                   )->Tensor:     # Probabilities, the same shape
-        "What the logits mean as probabilities."
+        "What the logits mean as probabilities; raises TypeError unless they are floats."
+        check_float(input, 'input')
         return softmax(input, class_axis(input))
 
     def decodes(self,
                 input:Tensor, # Logits or probabilities, classes on axis 1, or (c,)
                )->Tensor:     # The most likely class of each item, int64
-        "The class that the logits, or the probabilities, speak for."
+        "The class that the logits, or the probabilities, speak for; raises TypeError unless they are floats."
+        check_float(input, 'input')
         return input.argmax(class_axis(input))
 
     def extra_repr(self):

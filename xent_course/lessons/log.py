@@ -8,7 +8,7 @@ __all__ = ['log_softmax', 'logsumexp']
 # %% ../../nbs/lessons/05_log.ipynb #ad068a11
 import torch
 from torch import Tensor
-from ..support.checks import check_dim
+from ..support.checks import check_dim, check_dims, in_dtype
 from ..support.fast import fast_log_softmax
 from .softmax import row_max, upcast
 
@@ -27,7 +27,7 @@ def log_softmax(input:Tensor,                # Logits, any shape, a float dtype
                 dtype:torch.dtype|None=None, # Convert `input` to this first
                )->Tensor:                    # Log-probabilities, all ≤ 0; shape of `input`
     "The log of `softmax`, even where a probability rounds to 0; raises what `softmax` raises."
-    if dtype: input = input.to(dtype)
+    input = in_dtype(input, dtype)
     return log_shares(input, check_dim(input, dim))
 
 # %% ../../nbs/lessons/05_log.ipynb #5af23879
@@ -36,7 +36,7 @@ def logsumexp(input:Tensor,                      # Logits, any shape, a float dt
               keepdim:bool=False,                # Keep that axis, with length 1?
              )->Tensor:                          # Log of the sum of exponentials along `dim`; dtype of `input`
     "The log of the sum of exponentials, with no overflow; raises TypeError, ValueError or IndexError on bad input."
-    dims = [check_dim(input, d) for d in (dim if isinstance(dim, tuple) else (dim,))]
+    dims = check_dims(input, dim)
     x = upcast(input)
     m = row_max(x, dims)
     m = torch.where(m.isinf(), 0, m)  # a row of nothing but -inf stays where it is

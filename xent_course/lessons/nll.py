@@ -9,7 +9,7 @@ __all__ = ['nll_loss', 'mnist_loss']
 import torch
 from torch import Tensor
 from ..support.checks import check_binary, check_loss, loss_dtype
-from ..support.fast import fast_nll_loss
+from ..support.fast import fast_nll_loss, weight_at
 from .indexing import pick
 from .sigmoid_diff import sigmoid
 from .softmax import upcast
@@ -20,7 +20,7 @@ def target_weights(target, weight, ignore_index):
     kept = target != ignore_index
     column = torch.where(kept, target, 0)
     if weight is None: return kept, column, kept
-    return kept, column, torch.where(kept, upcast(weight).gather(0, column.flatten()).view_as(column), 0)
+    return kept, column, torch.where(kept, weight_at(weight, column), 0)
 
 def reduce_losses(losses, reduction, count):
     "The losses as they are, their sum, or their sum divided by `count`."
@@ -58,5 +58,5 @@ def mnist_loss(inputs:Tensor,  # One logit per image, larger means class 1, any 
     Raises TypeError or ValueError on bad input. J. Howard and S. Gugger, "Deep Learning for Coders
     with fastai and PyTorch", O'Reilly 2020, chapter 4."""
     check_binary(inputs, targets)
-    p = sigmoid(inputs)
-    return torch.where(targets == 1, 1 - p, p).mean()
+    p = sigmoid(upcast(inputs))
+    return torch.where(targets == 1, 1 - p, p).mean().to(loss_dtype(inputs))

@@ -9,7 +9,7 @@ __all__ = ['softmax']
 import math
 import torch
 from torch import Tensor
-from ..support.checks import check_dim
+from ..support.checks import check_dim, in_dtype
 from ..support.fast import fast_softmax
 
 # %% ../../nbs/lessons/02_softmax.ipynb #da9b30b2
@@ -40,5 +40,5 @@ def softmax(input:Tensor,                # Logits, any shape, a float dtype
     Raises TypeError, ValueError or IndexError on bad input.
     J. S. Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs",
     in Neurocomputing: Algorithms, Architectures and Applications, Springer 1990."""
-    if dtype: input = input.to(dtype)
+    input = in_dtype(input, dtype)
     return shares(input, check_dim(input, dim))

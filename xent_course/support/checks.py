@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/support/checks.ipynb #b08043ea
 import math
+from collections.abc import Iterable
 from numbers import Integral, Real
 import torch
 from torch import Tensor
@@ -33,11 +34,27 @@ def check_dim(input, dim, name='input'):
     if dim is None:
         raise ValueError(f"dim is missing, and {name} has {axes} axes, shape {shape}: "
                          "say which holds the classes; dim=1 for (n, c, d1, ...)")
-    if not isinstance(dim, Integral):
+    if not isinstance(dim, Integral) or isinstance(dim, bool):
         raise TypeError(f"dim must be one axis, an int, got {dim!r}: give the axis that holds the classes")
     if not -axes <= dim < axes:
         raise IndexError(f"dim is {dim}, but {name} has shape {shape}: dim must lie between {-axes} and {axes - 1}")
     return dim
+
+def check_dims(input, dim):
+    "The axes to sum over, one or several; TypeError, ValueError or IndexError unless there are some, each given once."
+    check_float(input, 'input')
+    dims = [check_dim(input, d) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+    if dims and len({d % max(input.ndim, 1) for d in dims}) == len(dims): return dims
+    raise ValueError(f"dim must hold one axis or more, each once, got {dim}: for all axes of input give "
+                     "tuple(range(input.ndim))")
+
+def in_dtype(input, dtype):
+    "`input` in the floating point dtype that is asked for, or as it is; TypeError if there is none."
+    if dtype is None: return input
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise TypeError(f"dtype must be a dtype of floats, got {dtype!r}: such as torch.float32, or leave it out")
+    if not isinstance(input, Tensor): check_float(input, 'input')  # says so
+    return input.to(dtype)
 
 def check_device(x, name, input, other='input'):
     "ValueError unless `x` is where `input` is."
@@ -49,6 +66,12 @@ def can_look(x):
     "Can the numbers be looked at, without waiting for a device or breaking off a trace?"
     traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
     return x.device.type == 'cpu' and not traced
+
+def check_has_numbers(x, name):
+    "ValueError if `x` is on `meta`, for what is counted or measured."
+    if x.device.type != 'meta': return
+    raise ValueError(f"{name} is on device meta, which holds no numbers, and here they are counted: "
+                     "give a tensor on a device with memory, such as 'cpu'")
 
 # %% ../../nbs/support/checks.ipynb #b8e231ac
 def check_target(input, target):
@@ -116,13 +139,13 @@ def check_weight(weight, input):
 # %% ../../nbs/support/checks.ipynb #eb476bab
 def check_settings(ignore_index, reduction, label_smoothing):
     "TypeError or ValueError unless each of the settings of a loss can be right."
-    if not isinstance(ignore_index, Integral):
+    if not isinstance(ignore_index, Integral) or isinstance(ignore_index, bool):
         raise TypeError(f"ignore_index must be an int, got {ignore_index!r}: "
                         "it is the class index to skip, -100 by default")
     if reduction not in ('none', 'mean', 'sum'):
         hint = ": did you mean the string 'none', in lower case?" if str(reduction).lower() == 'none' else ''
         raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}{hint}")
-    if not isinstance(label_smoothing, Real):
+    if not isinstance(label_smoothing, Real) or isinstance(label_smoothing, bool):
         raise TypeError(f"label_smoothing must be a number from 0 to 1, got {label_smoothing!r}")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must lie between 0 and 1, got {label_smoothing}: "
@@ -132,6 +155,9 @@ def check_settings(ignore_index, reduction, label_smoothing):
 def check_loss(input, target, weight=None, ignore_index=-100, reduction='mean', label_smoothing=0., soft=False):
     "TypeError or ValueError unless the arguments of a loss fit together; `soft`: the target may hold probabilities."
     check_float(input, 'input')
+    if not input.shape[class_axis(input)]:
+        raise ValueError(f"input must have at least one class, got shape {tuple(input.shape)}: "
+                         "a probability needs something to choose from")
     check_settings(ignore_index, reduction, label_smoothing)
     check_weight(weight, input)
     if soft and isinstance(target, Tensor) and target.shape == input.shape:
@@ -157,6 +183,7 @@ def check_binary(inputs, targets):
     if not isinstance(targets, Tensor):
         raise TypeError(f"targets must be a tensor, got {type(targets).__name__}: wrap it in torch.tensor")
     check_same_shape(inputs, targets, 'inputs and targets')
+    check_device(targets, 'targets', inputs, 'inputs')
     if can_look(targets) and not ((targets == 0) | (targets == 1)).all():
         bad = targets[(targets != 0) & (targets != 1)][0].item()
         raise ValueError(f"targets must be 0 or 1, got {bad}: "
@@ -170,14 +197,24 @@ def check_layer(x, w):
     if w.ndim != 2 or w.shape[1] != x.shape[1]:
         raise ValueError(f"w must have shape (c, {x.shape[1]}), a row of weights for each class, got {tuple(w.shape)}")
     check_alike(x[:0], w[:0], 'x', 'w')
+    check_rows(x)
 
-def check_training_data(x, target, classes, epochs, lr, bs):
+def check_rows(x):
+    "ValueError unless there is a row at least."
+    if not len(x): raise ValueError(f"x must hold at least one row, got shape {tuple(x.shape)}: "
+                                    "the mean over no items is not a number")
+
+def check_training_data(x, target, classes, epochs, lr, bs, seed):
     "TypeError or ValueError unless there is a label for each row of `x`, and the settings can be right."
     check_table(x, 'x', '(n, d)')
+    check_rows(x)
     check_target(x, target)
+    if can_look(x) and not x.isfinite().all():
+        raise ValueError(f"x must hold finite numbers, got {x[~x.isfinite()][0].item()}: one such input spoils all weights")
     check_int(classes, 'classes', 1, 'how many there are')
     check_int(epochs, 'epochs', 0, 'passes through the inputs')
     check_int(bs, 'bs', 1, 'inputs in a batch')
+    check_int(seed, 'seed', meaning='of the order of the inputs')
     check_number(lr, 'lr', above=0)
 
 # %% ../../nbs/support/checks.ipynb #c6f6cf63
@@ -215,13 +252,21 @@ def check_labels(logits, target):
     "TypeError, ValueError or IndexError unless there is a class index for each row of logits, and a row at least."
     check_table(logits, 'logits')
     check_target(logits, target)
-    if not len(target): raise ValueError("logits must hold at least one row, got shape "
-                                         f"{tuple(logits.shape)}: there is nothing to measure")
+    if not logits.numel(): raise ValueError("logits must hold at least one row and one class, got shape "
+                                            f"{tuple(logits.shape)}: there is nothing to measure")
+    check_has_numbers(logits, 'logits')
     if not can_look(target): return
     check_range(logits, target, 'keep the rows where target != {}')
-    if logits.isnan().any():
-        raise ValueError(f"logits must be numbers, got nan in {logits.isnan().any(1).sum()} of {len(logits)} rows: "
-                         "what made them?")
+    broken = ~logits.amax(1).isfinite()
+    if broken.any(): raise ValueError(f"logits must have a softmax, got nan, inf, or nothing but -inf in {broken.sum()} "
+                                      f"of {len(logits)} rows: what made them?")
+
+def check_possible(logits, target):
+    "ValueError if a target, looked at on a CPU, has a logit of -inf."
+    if not can_look(target): return
+    never = logits.gather(1, target[:, None]) == -math.inf
+    if never.any(): raise ValueError(f"logits must leave each target a chance, got -inf for {never.sum()} of {len(target)} "
+                                     "targets: their loss is infinite at every temperature; is the mask right?")
 
 def check_alike(a, b, name, other):
     "TypeError or ValueError unless two tensors of floats have one shape, one dtype, and are in one place."
@@ -242,24 +287,31 @@ def check_factor(factor, name, input):
         raise ValueError(f"{name} must have a shape that expands to input's {shape}, got {got}: "
                          "from the right, each of its axes must be 1 or as long as input's")
 
-def check_distribution(p, name, dim):
-    "TypeError, ValueError or IndexError unless `p`, looked at on a CPU, holds probabilities that sum to 1 along `dim`."
-    check_float(p, name)
-    check_dim(p, dim, name)
+def check_shares(p, name, hint):
+    "ValueError unless `p`, looked at on a CPU, lies between 0 and 1; `hint`: what to do."
     if not can_look(p): return
-    if not ((p >= 0) & (p <= 1.001)).all():
-        raise ValueError(f"{name} must lie between 0 and 1, got {p[~((p >= 0) & (p <= 1.001))][0].item():.4g}: "
-                         "make probabilities of logits with softmax")
+    inside = (p >= 0) & (p <= 1.001)
+    if not inside.all(): raise ValueError(f"{name} must lie between 0 and 1, got {p[~inside][0].item():.4g}: {hint}")
+
+def check_distribution(p, name, dim):
+    """The axis to sum along; TypeError, ValueError or IndexError unless `p`, looked at on a CPU, holds probabilities
+    that sum to 1 along it."""
+    dim = check_dim(p, dim, name)
+    check_shares(p, name, "make probabilities of logits with softmax")
+    if not can_look(p): return dim
     sums = p.detach().double().sum(dim)
     wrong = (sums - 1).abs() > (.05 if p.dtype.itemsize == 2 else 1e-3)
     if wrong.any(): raise ValueError(f"{name} must sum to 1 along axis {dim}, got {sums[wrong][0].item():.4g}: "
                                      f"is it the right axis? Else divide by {name}.sum({dim}, keepdim=True)")
+    return dim
 
 def check_counts(counts):
     "TypeError or ValueError unless `counts` says for each class how many items it has, and none is empty."
     if not isinstance(counts, Tensor):
         raise TypeError(f"counts must be a tensor, a number for each class, got {type(counts).__name__}: "
                         "wrap it in torch.tensor, or count with target.bincount(minlength=c)")
+    if counts.is_complex() or counts.dtype == torch.bool:
+        raise TypeError(f"counts must hold numbers of items, got {counts.dtype}: count with target.bincount(minlength=c)")
     if counts.ndim != 1 or not len(counts):
         raise ValueError(f"counts must have shape (c,), a number for each class, got {tuple(counts.shape)}: "
                          "count with target.bincount(minlength=c)")
@@ -285,15 +337,35 @@ def check_wrong(a, b):
         raise ValueError(f"wrong_a and wrong_b must both have shape (n,), got {tuple(a.shape)} and {tuple(b.shape)}: "
                          "they must speak of the same images, in the same order")
     check_device(b, 'wrong_b', a, 'wrong_a')
+    check_has_numbers(a, 'wrong_a')
+
+def check_text(logits, target):
+    "TypeError or ValueError unless there is a token id for each place that has logits."
+    check_float(logits, 'logits')
+    check_tokens(target, 'target', 'token ids')
+    places = tuple(logits.shape[:-1])
+    if target.shape != places:
+        raise ValueError(f"target must have shape {places}, a token id for each place of logits, shape "
+                         f"{tuple(logits.shape)}, got {tuple(target.shape)}: logits have the classes on the last axis")
+    check_has_numbers(target, 'target')
 
 def check_totals(totals):
-    "The pairs as a list; TypeError or ValueError unless each is a sum of losses and a number of tokens, some in all."
-    totals = list(totals)
+    """The sum of all losses and the number of tokens; TypeError or ValueError unless `totals` holds pairs of both,
+    and some token."""
+    needs = "totals must hold pairs, a sum of losses and a number of tokens, as total_loss gives one for a batch"
+    if isinstance(totals, Tensor) or not isinstance(totals, Iterable): raise TypeError(f"{needs}, got {totals!r}")
+    pairs = []
     for pair in totals:
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise TypeError(f"totals must hold pairs, a sum of losses and a number of tokens, got {pair!r}: "
-                            "total_loss gives such a pair for a batch")
-        if pair[1] < 0: raise ValueError(f"a number of tokens can't be below 0, got {pair[1]}")
-    if not sum(int(n) for _, n in totals):
-        raise ValueError("totals holds no tokens: the mean of no losses is not a number")
-    return totals
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2: raise TypeError(f"{needs}, got {pair!r}")
+        pairs.append([one_number(x) for x in pair])
+        if None in pairs[-1]: raise TypeError(f"{needs}, each one number, got {pair!r}")
+        if not 0 <= pairs[-1][1] < math.inf:
+            raise ValueError(f"a number of tokens must be 0 or more, and finite, got {pairs[-1][1]}: count what was kept")
+    total, count = map(sum, zip(*pairs)) if pairs else (0, 0)
+    if not count: raise ValueError("totals holds no tokens: the mean of no losses is not a number; leave such batches out")
+    return total, count
+
+def one_number(x):
+    "A number, or a tensor that holds one, as a Python number; else None."
+    if isinstance(x, Tensor) and x.numel() == 1 and x.device.type != 'meta': x = x.item()
+    return x if isinstance(x, Real) and not isinstance(x, bool) else None

@@ -163,12 +163,16 @@ def at_column(x, column, axis):
         check_range(x, column)
         raise
 
+def weight_at(weight, column):
+    "The class weight of each column; raises IndexError on a column that isn't there."
+    return at_column(widen(weight), column.flatten(), 0).view_as(column)
+
 def counted(x, target, weight, ignore_index, reduction):
     "Which items count, the column of each, its class weight or None, and what a mean divides by."
     axis = class_axis(x)
     kept = target.unsqueeze(axis) != ignore_index
     column = target.unsqueeze(axis) * kept
-    w = None if weight is None else kept * widen(weight).gather(0, column.flatten()).view_as(column)
+    w = None if weight is None else torch.where(kept, weight_at(weight, column), 0)
     return kept, column, w, None if reduction != 'mean' else kept.sum() if w is None else w.sum()
 
 # %% ../../nbs/support/fast.ipynb #dda7faca
