@@ -160,16 +160,16 @@ def test_divergence_has_a_gradient_where_the_target_has_nothing():
 @pytest.mark.parametrize('far', [110., 200., INF])
 def test_information_has_a_gradient_where_a_probability_rounds_to_0(far):
     "At the logits it is 0 there, as in the limit, and elsewhere as if that class weren't there."
-    x, u = torch.tensor([[1., 0., -far], [0., 0., far], [.5, 1., -far]]), torch.full((3, 3), 1 / 3)
-    for loss in lambda x: entropy(x.softmax(1)), lambda x: kl_divergence(x.softmax(1), u):
+    x = torch.tensor([[1., 0., -far], [0., 0., far], [.5, 1., -far]])
+    for loss in lambda x: entropy(x.softmax(1)), lambda x: kl_divergence(x.softmax(1), torch.full_like(x, 1 / 3)):
         value, (gradient,) = value_and_grads(loss, x[::2])
         assert value.isfinite().all()
         without = value_and_grads(lambda x: loss(torch.cat([x, torch.full((2, 1), -80.)], 1)), x[::2, :2])
         assert_close((value, gradient), (without[0], F.pad(without[1][0], (0, 1))))
         if far < INF: assert_close(value_and_grads(loss, x[1:2])[1][0], torch.zeros(1, 3))
     q = torch.tensor([0., .25, .75])
-    _, (gradient,) = value_and_grads(lambda q: kl_divergence(q, u[0]), q)
-    assert_close(gradient, torch.where(q > 0, (q / u[0]).log() + 1, 0))
+    _, (gradient,) = value_and_grads(lambda q: kl_divergence(q, torch.full_like(q, 1 / 3)), q)
+    assert_close(gradient, torch.where(q > 0, (3 * q).log() + 1, 0))
 
 
 def test_no_divergence_is_below_0():
@@ -402,7 +402,7 @@ def test_linear_gradient_with_and_without_a_graph(reduction):
 
 @pytest.mark.parametrize('case', ['heavy weights', 'heavy weights, large layer', 'long vectors', 'smoothed'])
 def test_linear_in_float16_overflows_no_earlier(case):
-    "Sums that are divided only afterwards: gradients are as near to float64 as torch's of all logits."
+    "Sums that are divided only afterwards: gradients are as near to float64 as those of all logits."
     n, c, d = (64, 2000, 32) if case != 'long vectors' else (512, 7, 8)
     x, layer = random(n, d, scale=1.).half(), random(c, d, seed=1, scale=3.).half()
     t, settings = torch.arange(n) * 31 % c, dict(weight=torch.full((c,), 2e4).half())
@@ -412,7 +412,7 @@ def test_linear_in_float16_overflows_no_earlier(case):
     if case == 'long vectors': x, layer, t, settings = x * 0 + 200, layer / 1000, t * 0, {}
     inputs = x, layer
     ours = value_and_grads(lambda x, w: linear_cross_entropy(x, w, t, **settings), *inputs)
-    theirs = value_and_grads(lambda x, w: F.cross_entropy(F.linear(x, w), t, **settings), *inputs)
+    theirs = value_and_grads(lambda x, w: cross_entropy(F.linear(x, w), t, **settings), *inputs)
     assert all(g.isfinite().all() for g in ours[1])
     assert_as_near(ours, theirs, exact_linear(inputs, t, settings))
 

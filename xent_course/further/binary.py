@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from ..support.checks import (check_device, check_factor, check_float, check_same_shape, check_settings,
-                                        loss_dtype)
+                                        check_shares, loss_dtype)
 from ..lessons.nll import reduce_losses
 from ..lessons.softmax import upcast
 
@@ -19,11 +19,16 @@ def softplus(x):
     "log(1 + e^x); the threshold, above which it is `x`, is where float64 can't tell them apart."
     return F.softplus(x, threshold=40)
 
+def part(share, cost):
+    "The cost of that share, 0 for a share of 0 even of an infinite cost."
+    return share * cost.masked_fill((share == 0) & cost.isinf(), 0.)
+
 def check_yes_or_no(input, target, weight, pos_weight, reduction):
     "TypeError or ValueError unless there is a target for each logit, and no factor makes more of them."
     check_float(input, 'input'); check_float(target, 'target'); check_settings(-100, reduction, 0.)
     check_same_shape(input, target, 'input and target')
     check_device(target, 'target', input)
+    check_shares(target, 'target', 'it is 1 for yes and 0 for no; divide counts by how many there are')
     for factor, name in (weight, 'weight'), (pos_weight, 'pos_weight'): check_factor(factor, name, input)
 
 # %% ../../nbs/further/08_binary.ipynb #d2b1eb2c
@@ -41,7 +46,7 @@ def binary_cross_entropy_with_logits(
     check_yes_or_no(input, target, weight, pos_weight, reduction)
     x, t = upcast(input), upcast(target)
     yes, no = softplus(-x) if pos_weight is None else pos_weight * softplus(-x), softplus(x)
-    losses = torch.where(t == 0, 0, t * yes) + torch.where(t == 1, 0, (1 - t) * no)
+    losses = part(t, yes) + part(1 - t, no)
     if weight is not None: losses = weight * losses
     dtype = torch.promote_types(loss_dtype(input), target.dtype)
     return reduce_losses(losses, reduction, losses.numel()).to(dtype)

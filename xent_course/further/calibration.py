@@ -8,7 +8,7 @@ __all__ = ['reliability', 'best_temperature']
 # %% ../../nbs/further/05_calibration.ipynb #b3f4538f
 import torch
 from torch import Tensor
-from ..support.checks import check_edges, check_labels
+from ..support.checks import check_edges, check_labels, check_possible
 from ..lessons.cross_entropy import cross_entropy
 from ..lessons.softmax import softmax, upcast
 
@@ -34,6 +34,6 @@ def best_temperature(logits:Tensor, # Logits, shape (n, c), a float dtype
     """The temperature with the smallest cross-entropy; raises TypeError, ValueError or IndexError on bad input.
 
     C. Guo et al., "On calibration of modern neural networks", ICML 2017."""
-    check_labels(logits, target)
+    check_labels(logits, target); check_possible(logits, target)
     temperatures, logits = torch.logspace(-1, 1, 201).tolist(), upcast(logits)
     return min(temperatures, key=lambda t: cross_entropy(logits / t, target).item())

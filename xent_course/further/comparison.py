@@ -6,7 +6,7 @@
 __all__ = ['mcnemar']
 
 # %% ../../nbs/further/06_comparison.ipynb #fe16aaac
-import math
+from itertools import accumulate
 from torch import Tensor
 from ..support.checks import check_wrong
 
@@ -21,5 +21,6 @@ def mcnemar(wrong_a:Tensor, # Which images A reads wrongly, shape (n,), bool
     percentages", Psychometrika 12 (1947)."""
     check_wrong(wrong_a, wrong_b)
     only_a, only_b = (wrong_a & ~wrong_b).sum().item(), (wrong_b & ~wrong_a).sum().item()
-    n, fewer = only_a + only_b, range(min(only_a, only_b) + 1)
-    return min(1., 2 * sum(math.comb(n, k) for k in fewer) / 2**n)
+    n, fewer = only_a + only_b, range(min(only_a, only_b))
+    ways = accumulate(fewer, lambda ways, k: ways * (n - k) // (k + 1), initial=1)  # n over 0, 1, ...
+    return min(1., 2 * sum(ways) / 2**n)

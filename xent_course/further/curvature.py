@@ -20,7 +20,9 @@ def cross_entropy_hessian(input:Tensor, # Logits, shape (n, c), a float dtype
     C. M. Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.4."""
     check_table(input, 'input')
     p = softmax(upcast(input))
-    return (torch.diag_embed(p) - p[:, :, None] * p[:, None, :]).to(input.dtype)
+    products = p[:, :, None] * p[:, None, :]
+    others = products * (1 - torch.eye(p.shape[1], dtype=p.dtype, device=p.device))
+    return (torch.diag_embed(others.sum(2)) - others).to(input.dtype)
 
 # %% ../../nbs/further/07_curvature.ipynb #3a934455
 def z_loss(input:Tensor,     # Logits, classes on axis 1, or (c,), a float dtype

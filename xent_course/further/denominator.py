@@ -31,7 +31,7 @@ def check_counted(target, weight, ignore_index):
     if weight is None: return
     check_float(weight, 'weight')
     check_device(weight, 'weight', target, 'target')
-    if weight.ndim != 1:
+    if weight.ndim != 1 or not len(weight):
         raise ValueError(f"weight must have shape (c,), one number for each class, got {tuple(weight.shape)}")
     if not can_look(target): return
     bad = target[(target != ignore_index) & ((target < 0) | (target >= len(weight)))]

@@ -21,6 +21,12 @@ def log_prior(counts:Tensor, # How many items each class has, shape (c,), all ab
     counts = counts.double()
     return (counts / counts.sum()).log().float()
 
+# %% ../../nbs/further/09_imbalance.ipynb #5e2c91d7
+def missing(losses):
+    "1 − p of losses of −log p; never quite 0, where a power may have no slope, and without one where p is 0."
+    finite = losses.masked_fill(losses.isinf(), 100.)
+    return (-torch.expm1(-finite)).clamp(min=torch.finfo(losses.dtype).tiny)
+
 # %% ../../nbs/further/09_imbalance.ipynb #67bc8cbd
 def class_weights(counts:Tensor, # How many items each class has, shape (c,), all above 0
                  )->Tensor:      # One over the count, scaled to a mean of 1; shape (c,), float32
@@ -42,6 +48,5 @@ def focal_loss(input:Tensor,            # Logits, classes on axis 1, a float dty
     check_loss(input, target, weight, ignore_index, reduction); check_number(gamma, 'gamma', least=0)
     kept, _, w = target_weights(target, weight, ignore_index)
     losses = cross_entropy(upcast(input), target, ignore_index=ignore_index, reduction='none')
-    missing = (-torch.expm1(-losses)).clamp(min=torch.finfo(losses.dtype).tiny)  # 1 − p; 0**gamma may have no slope
-    losses = w * missing**gamma * losses
+    losses = w * missing(losses)**gamma * losses
     return reduce_losses(losses, reduction, kept.sum()).to(loss_dtype(input))

@@ -18,8 +18,9 @@ def entropy(probs:Tensor, # Probabilities, any shape, a float dtype, sum 1 along
     """The mean surprisal of each distribution; raises TypeError, ValueError or IndexError on bad input.
 
     C. E. Shannon, "A mathematical theory of communication", Bell Syst. Tech. J. 27 (1948)."""
-    check_distribution(probs, 'probs', dim)
-    return torch.special.entr(upcast(probs)).sum(dim).to(probs.dtype)
+    dim, p = check_distribution(probs, 'probs', dim), upcast(probs)
+    p = p.masked_fill(p == 0, 1.)  # costs nothing either, and its log has a gradient
+    return torch.special.entr(p).sum(dim).to(probs.dtype)
 
 # %% ../../nbs/further/04_information.ipynb #d342053a
 def kl_divergence(target:Tensor, # The true probabilities q, any shape, a float dtype
@@ -30,7 +31,8 @@ def kl_divergence(target:Tensor, # The true probabilities q, any shape, a float 
 
     S. Kullback, R. A. Leibler, "On information and sufficiency", Ann. Math. Statistics 22 (1951)."""
     check_alike(target, probs, 'target', 'probs')
-    for p, name in (target, 'target'), (probs, 'probs'): check_distribution(p, name, dim)
-    q, p = upcast(target), upcast(probs)
-    p = p.masked_fill(q == 0, 1.)  # where the target has nothing, any claim is free, and has no gradient
-    return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(dim).to(target.dtype)
+    check_distribution(target, 'target', dim)
+    dim, free = check_distribution(probs, 'probs', dim), target == 0
+    q, p = upcast(target).masked_fill(free, 1.), upcast(probs).masked_fill(free, 1.)
+    divergence = (q * (q.log() - p.log())).sum(dim)
+    return (divergence - divergence.detach().clamp(max=0)).to(target.dtype)  # rounded below 0: 0

@@ -9,7 +9,7 @@ __all__ = ['course_text', 'next_tokens', 'total_loss', 'perplexity']
 import math
 from importlib.resources import files
 from torch import Tensor
-from ..support.checks import check_float, check_tokens, check_totals
+from ..support.checks import check_text, check_tokens, check_totals
 from ..lessons.cross_entropy import cross_entropy
 from ..lessons.softmax import upcast
 
@@ -35,14 +35,14 @@ def total_loss(logits:Tensor,         # Shape (n, length, c), a float dtype
                ignore_index:int=-100, # The target that doesn't count
               )->tuple[Tensor, int]:  # Sum of the losses, float32 or float64, and number of tokens that count
     "What to add up over batches and divide once; raises TypeError, ValueError or IndexError on bad input."
-    check_float(logits, 'logits')
+    check_text(logits, target)
     logits = upcast(logits if logits.ndim < 2 else logits.movedim(-1, 1))  # a sum in half precision loses its digits
     total = cross_entropy(logits, target, ignore_index=ignore_index, reduction='sum')
     return total, int((target != ignore_index).sum())
 
-def perplexity(totals:list, # Of each batch: the sum of the losses, and the number of tokens
+def perplexity(totals:list, # Of each batch: the sum of the losses, and what to divide by
               )->float:     # e to the mean loss of all tokens
     "As unsure as among so many equally likely tokens; raises TypeError, or ValueError if there is no token."
-    totals = check_totals(totals)
-    mean = sum(float(total) for total, _ in totals) / sum(int(n) for _, n in totals)
+    total, count = check_totals(totals)
+    mean = total / count
     return math.inf if mean > 700 else math.exp(mean)

@@ -6,6 +6,7 @@
 __all__ = ['streaming_logsumexp', 'linear_cross_entropy']
 
 # %% ../../nbs/further/15_linear_cross_entropy.ipynb #f5146abb
+from collections.abc import Iterable
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,9 +24,9 @@ def streaming_logsumexp(pieces,   # Tensors of shape (n, any), some classes' log
     """Logsumexp with one piece in memory at a time; raises TypeError or ValueError on bad input.
 
     M. Milakov, N. Gimelshein, "Online normalizer calculation for softmax", 2018."""
-    top = total = None
-    for piece in pieces:
-        check_piece(piece, top)
+    top = total = dtype = None
+    for k, piece in enumerate(check_pieces(pieces)):
+        check_piece(piece, f'pieces[{k}]', top, dtype)
         dtype, piece = piece.dtype, upcast(piece)
         largest = piece.detach().amax(1)
         new = largest if top is None else torch.maximum(top, largest)
@@ -37,24 +38,30 @@ def streaming_logsumexp(pieces,   # Tensors of shape (n, any), some classes' log
     return (top.masked_fill(top.isinf(), 0.) + total.log()).to(dtype)
 
 # %% ../../nbs/further/15_linear_cross_entropy.ipynb #abbef76a
-def check_piece(piece, top):
-    "TypeError or ValueError unless a piece has some columns, and as many rows as those before, of which `top` is left."
-    check_float(piece, 'each of pieces')
+def check_pieces(pieces):
+    "The pieces; TypeError unless one can go through them."
+    if isinstance(pieces, Iterable): return pieces
+    raise TypeError(f"pieces must hold tensors, got {pieces!r}: cut logits of shape (n, c) with logits.split(k, dim=1)")
+
+def check_piece(piece, name, top, dtype):
+    "TypeError or ValueError unless a piece has some columns, and rows like those before, of which `top` is left."
+    check_float(piece, name)
     if piece.ndim != 2 or not piece.shape[1]:
-        raise ValueError("each of pieces must have shape (n, k), the logits of at least one class, "
-                         f"got {tuple(piece.shape)}: cut logits of shape (n, c) with logits.split(k, dim=1)")
+        raise ValueError(f"{name} must have shape (n, k), the logits of at least one class, got {tuple(piece.shape)}: "
+                         "cut logits of shape (n, c) with logits.split(k, dim=1)")
     if top is None: return
-    if len(piece) != len(top) or upcast(piece).dtype != top.dtype or piece.device != top.device:
-        raise ValueError(f"each of pieces must have the rows, the dtype and the device of the first, {len(top)}, "
-                         f"{top.dtype} and {top.device}, got {len(piece)}, {piece.dtype} and {piece.device}")
+    if len(piece) != len(top) or piece.dtype != dtype or piece.device != top.device:
+        raise ValueError(f"{name} must have the rows, the dtype and the device of the pieces before, {len(top)}, "
+                         f"{dtype} and {top.device}, got {len(piece)}, {piece.dtype} and {piece.device}: "
+                         "cut all from one tensor, or convert with to()")
 
 # %% ../../nbs/further/15_linear_cross_entropy.ipynb #3a8ff146
 def loss_and_gradients(input, linear_weight, bias, target, weight, ignore_index, smoothing, chunk_size, wanted):
     "The sum of all losses, what to divide it by, and the gradients that are `wanted`, a few rows at a time."
     kept = (target != ignore_index).nonzero().flatten()
-    w = upcast(torch.ones_like(linear_weight[:, 0]) if weight is None else weight)
-    spread = smoothing / len(w) * w                              # what each class gets of every target
-    total = w.new_zeros(())
+    w, one = relative_weights(linear_weight, target[kept], weight, smoothing)
+    spread = smoothing / len(w) * w if smoothing else None       # what each class gets of every target
+    rest, total = spread.sum() if smoothing else 0., w.new_zeros(())
     grad_input = torch.zeros_like(input) if wanted[0] else None
     grad_weight = torch.zeros_like(linear_weight, dtype=w.dtype) if wanted[1] else None
     grad_bias = torch.zeros_like(w) if wanted[2] else None
@@ -64,7 +71,7 @@ def loss_and_gradients(input, linear_weight, bias, target, weight, ignore_index,
         s = torch.mm(x, linear_weight.T, out=buffer[:len(i)])
         s = upcast(s if bias is None else s.add_(bias))
         own = (1 - smoothing) * w[t]
-        mass = own + spread.sum()                                # 1, if there are no class weights
+        mass = own + rest                                        # 1, if there are no class weights
         total += (mass * s.amax(1, keepdim=True) - own * s.gather(1, t)).sum()
         if smoothing: total -= (s @ spread).sum()
         torch.softmax(s, 1, out=s)
@@ -74,10 +81,24 @@ def loss_and_gradients(input, linear_weight, bias, target, weight, ignore_index,
         if smoothing: s -= spread
         g = s.to(input.dtype)
         if wanted[0]: grad_input[i] = g @ linear_weight
-        if wanted[1]: grad_weight.addmm_(s.T, x) if g is s else grad_weight.add_(g.T @ x)
+        if wanted[1]: grad_weight.addmm_(s.T, x) if g is s else grad_weight.addcmul_(*half_product(g, x))
         if wanted[2]: grad_bias += s.sum(0)
         del s, g                                                 # in half precision they are copies
-    return total, w[target[kept]].sum(), (grad_input, grad_weight, grad_bias), len(kept)
+    return total, (w[target[kept]].sum(), one), (grad_input, grad_weight, grad_bias), len(kept)
+
+def relative_weights(linear_weight, target, weight, smoothing):
+    "Class weights, the largest that takes part being 1, so that half precision holds all sums; and what 1 is then."
+    w = upcast(torch.ones_like(linear_weight[:, 0]) if weight is None else weight)
+    part = w if smoothing else w[target]
+    if weight is None or not len(part): return w, w.new_ones(())
+    largest = part.abs().amax()
+    one = 1 / torch.where(largest == 0, 1, largest)
+    return w * one, one
+
+def half_product(g, x):
+    "A product in half precision and a factor, whose product is g.T @ x: float16 holds no sum above 65,504."
+    factor = (x.abs().amax().float() * (len(x) / 2**15)).clamp(min=1) if x.dtype == torch.float16 else x.new_ones(())
+    return g.T @ (x / factor).to(x.dtype), factor
 
 # %% ../../nbs/further/15_linear_cross_entropy.ipynb #03be9001
 class _LinearLoss(torch.autograd.Function):
@@ -87,25 +108,29 @@ class _LinearLoss(torch.autograd.Function):
         tensors = input, linear_weight, bias, target, weight
         ctx.save_for_backward(*tensors)
         ctx.settings, ctx.reduction = settings, reduction
-        total, count, ctx.gradients, items = loss_and_gradients(*tensors, *settings)
-        if reduction == 'sum': count = torch.ones_like(total)
+        total, (weights, one), ctx.gradients, items = loss_and_gradients(*tensors, *settings)
+        count = weights if reduction == 'mean' else one
         ctx.scale = 1 / count if items else torch.zeros_like(total)  # all ignored: a loss of nan, and no gradient
         return total / count
 
     @staticmethod
     def backward(ctx, grad):
-        if torch.is_grad_enabled(): return *second_derivatives(ctx, grad), *[None] * 7
+        further = torch.is_grad_enabled()
+        if further or many_at_once(grad): return *through_all_logits(ctx, grad, further), *[None] * 7
         gradients = ctx.gradients or loss_and_gradients(*ctx.saved_tensors, *ctx.settings)[2]
         ctx.gradients = None                                     # asked again (retain_graph=True): computed again
         dtype = ctx.saved_tensors[0].dtype
         return *(None if g is None else g.mul_(grad * ctx.scale).to(dtype) for g in gradients), *[None] * 7
 
-def second_derivatives(ctx, grad):
-    "The gradients with a graph of their own, from all logits at once."
+def through_all_logits(ctx, grad, further):
+    "The gradients from all logits at once, with a graph of their own if there is `further` to go."
     *inputs, target, weight = ctx.saved_tensors
     ignore_index, smoothing, _, wanted = ctx.settings
-    loss = all_logits(*inputs, target, weight, ctx.reduction, ignore_index, smoothing)
-    found = iter(torch.autograd.grad(loss, [x for x, w in zip(inputs, wanted) if w], grad, create_graph=True))
+    with torch.enable_grad():
+        if not further: inputs = [x.detach().requires_grad_(w) if w else x for x, w in zip(inputs, wanted)]
+        loss = all_logits(*inputs, target, weight, ctx.reduction, ignore_index, smoothing)
+        asked = [x for x, w in zip(inputs, wanted) if w]
+        found = iter(torch.autograd.grad(loss, asked, grad, create_graph=further))
     return [next(found) if w else None for w in wanted]
 
 # %% ../../nbs/further/15_linear_cross_entropy.ipynb #665cf51f
@@ -176,6 +201,9 @@ def check_linear(input, linear_weight, bias, weight, chunk_size):
     if input.ndim not in (1, 2) or linear_weight.ndim != 2 or input.shape[-1] != linear_weight.shape[1]:
         raise ValueError("input must have shape (n, d) and linear_weight (c, d), got "
                          f"{tuple(input.shape)} and {tuple(linear_weight.shape)}: flatten further axes into n")
+    if not linear_weight.numel():
+        raise ValueError("linear_weight must have shape (c, d), at least one class and one number for it, got "
+                         f"{tuple(linear_weight.shape)}: a probability needs something to choose from")
     if bias is not None:
         check_float(bias, 'linear_bias')
         check_device(bias, 'linear_bias', input)

@@ -28,7 +28,7 @@ def distillation_loss(student:Tensor,       # Logits, classes on axis 1, or (c,)
     check_number(temperature, 'temperature', above=0)
     axis, s, t = class_axis(student), upcast(student), upcast(teacher).detach()
     q, log_p = softmax(t / temperature, axis), log_softmax(s / temperature, axis)
-    costs = torch.where(q > 0, torch.xlogy(q, q) - q * log_p, 0)  # what the teacher excludes, costs nothing
+    costs = torch.where(q == 0, 0, torch.xlogy(q, q) - q * log_p)  # what the teacher excludes, costs nothing
     return (temperature**2 * costs.sum(axis).mean()).to(loss_dtype(student))
 
 # %% ../../nbs/further/10_soft_targets.ipynb #31e94425
@@ -42,7 +42,9 @@ def info_nce(a:Tensor,              # One vector for each item, shape (n, d), a 
     coding", 2018; both ways as in A. Radford et al., "Learning transferable visual models from
     natural language supervision", ICML 2021."""
     check_alike(a, b, 'a', 'b'); check_table(a, 'a', '(n, d)'); check_number(temperature, 'temperature', above=0)
-    if not len(a): raise ValueError(f"a and b must hold a pair at least, got shape {tuple(a.shape)}")
+    if not a.numel():
+        got = tuple(a.shape)
+        raise ValueError(f"a and b must hold a pair at least, of vectors with numbers, got shape {got}")
     scores = F.normalize(upcast(a), dim=1) @ F.normalize(upcast(b), dim=1).T / temperature
     partner = torch.arange(len(a), device=a.device)
     loss = (cross_entropy(scores, partner) + cross_entropy(scores.T, partner)) / 2
