@@ -389,7 +389,7 @@ def test_linear_ignores_what_no_item_weighs():
 @pytest.mark.parametrize('reduction', ['mean', 'sum'])
 def test_linear_gradient_with_and_without_a_graph(reduction):
     "create_graph=True takes another way to the same gradient; so do many at once."
-    x, layer, t = random(6, 5).requires_grad_(), random(3, 5, seed=1).requires_grad_(), torch.tensor([0, 1, 2, 1, -100, 0])
+    t, (x, layer) = torch.tensor([0, 1, 2, 1, -100, 0]), (random(n, 5, seed=n).requires_grad_() for n in (6, 3))
     def loss(x, layer): return linear_cross_entropy(x, layer, t, reduction=reduction)
     theirs = torch.autograd.grad(F.cross_entropy(x @ layer.T, t, reduction=reduction), (x, layer))
     for graph in False, True:

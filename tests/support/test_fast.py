@@ -95,7 +95,8 @@ def test_an_ignored_item_has_no_weight(odd):
 def test_out_of_range_with_weights(wrong):
     "Class weights are asked for no class that isn't there: the sentence is the one without them."
     x, t, learnable = torch.zeros(4, 3), torch.tensor([0, wrong, 2, 1]), torch.ones(3, requires_grad=True)
-    for loss, w, reduction in product((cross_entropy, nll_loss, focal_loss), (torch.ones(3), learnable), ('none', 'mean')):
+    weights, reductions = (torch.ones(3), learnable), ('none', 'mean')
+    for loss, w, reduction in product((cross_entropy, nll_loss, focal_loss), weights, reductions):
         with pytest.raises(IndexError, match=f'target holds {wrong}, but input has 3 classes'):
             loss(x, t, w, reduction=reduction)
     with pytest.raises(IndexError, match=f'target holds {wrong}'): cross_entropy(x, t, learnable, label_smoothing=.1)

@@ -12,27 +12,28 @@ from ..support.checks import check_alike, check_distribution
 from ..lessons.softmax import upcast
 
 # %% ../../nbs/further/04_information.ipynb #9408d3f4
-def entropy(probs:Tensor, # Probabilities, any shape, a float dtype, sum 1 along `dim`
-            dim:int=-1,   # The class axis
-           )->Tensor:     # Entropy in nats, shape of `probs` without `dim`
+def entropy(probs:Tensor,    # Probabilities, any shape, a float dtype, sum 1 along `dim`
+            dim:int|None=-1, # The class axis; None: the last of one or two
+           )->Tensor:        # Entropy in nats, shape of `probs` without `dim`
     """The mean surprisal of each distribution; raises TypeError, ValueError or IndexError on bad input.
 
     C. E. Shannon, "A mathematical theory of communication", Bell Syst. Tech. J. 27 (1948)."""
-    dim, p = check_distribution(probs, 'probs', dim), upcast(probs)
-    p = p.masked_fill(p == 0, 1.)  # costs nothing either, and its log has a gradient
+    dim = check_distribution(probs, 'probs', dim)
+    p = upcast(probs).masked_fill(probs == 0, 1.)
     return torch.special.entr(p).sum(dim).to(probs.dtype)
 
 # %% ../../nbs/further/04_information.ipynb #d342053a
-def kl_divergence(target:Tensor, # The true probabilities q, any shape, a float dtype
-                  probs:Tensor,  # What is claimed, p, of the same shape
-                  dim:int=-1,    # The class axis
-                 )->Tensor:      # In nats, 0 or more, shape of `target` without `dim`
+def kl_divergence(target:Tensor,   # The true probabilities q, any shape, a float dtype
+                  probs:Tensor,    # What is claimed, p, of the same shape
+                  dim:int|None=-1, # The class axis; None: the last of one or two
+                 )->Tensor:        # In nats, 0 or more, shape of `target` without `dim`
     """What a distribution costs beyond its entropy; raises TypeError, ValueError or IndexError on bad input.
 
     S. Kullback, R. A. Leibler, "On information and sufficiency", Ann. Math. Statistics 22 (1951)."""
     check_alike(target, probs, 'target', 'probs')
     check_distribution(target, 'target', dim)
-    dim, free = check_distribution(probs, 'probs', dim), target == 0
+    dim = check_distribution(probs, 'probs', dim)
+    free = target == 0  # where the target has nothing, any claim is free, and has no gradient
     q, p = upcast(target).masked_fill(free, 1.), upcast(probs).masked_fill(free, 1.)
     divergence = (q * (q.log() - p.log())).sum(dim)
-    return (divergence - divergence.detach().clamp(max=0)).to(target.dtype)  # rounded below 0: 0
+    return (divergence - divergence.detach().clamp(max=0)).to(target.dtype)  # never below 0

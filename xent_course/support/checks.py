@@ -146,7 +146,8 @@ def check_settings(ignore_index, reduction, label_smoothing):
         hint = ": did you mean the string 'none', in lower case?" if str(reduction).lower() == 'none' else ''
         raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}{hint}")
     if not isinstance(label_smoothing, Real) or isinstance(label_smoothing, bool):
-        raise TypeError(f"label_smoothing must be a number from 0 to 1, got {label_smoothing!r}")
+        raise TypeError(f"label_smoothing must be a number from 0 to 1, got {label_smoothing!r}: "
+                        "it is the share of the target spread over all classes, often .1")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must lie between 0 and 1, got {label_smoothing}: "
                          "it is the share of the target spread over all classes, often .1")
@@ -210,11 +211,11 @@ def check_training_data(x, target, classes, epochs, lr, bs, seed):
     check_rows(x)
     check_target(x, target)
     if can_look(x) and not x.isfinite().all():
-        raise ValueError(f"x must hold finite numbers, got {x[~x.isfinite()][0].item()}: one such input spoils all weights")
+        raise ValueError(f"x must hold finite numbers, got {x[~x.isfinite()][0].item()}: drop such rows")
     check_int(classes, 'classes', 1, 'how many there are')
     check_int(epochs, 'epochs', 0, 'passes through the inputs')
     check_int(bs, 'bs', 1, 'inputs in a batch')
-    check_int(seed, 'seed', meaning='of the order of the inputs')
+    check_int(seed, 'seed', meaning='it decides the order of the inputs')
     check_number(lr, 'lr', above=0)
 
 # %% ../../nbs/support/checks.ipynb #c6f6cf63
@@ -258,15 +259,15 @@ def check_labels(logits, target):
     if not can_look(target): return
     check_range(logits, target, 'keep the rows where target != {}')
     broken = ~logits.amax(1).isfinite()
-    if broken.any(): raise ValueError(f"logits must have a softmax, got nan, inf, or nothing but -inf in {broken.sum()} "
+    if broken.any(): raise ValueError(f"logits must have a softmax, got nan, inf, or -inf alone in {broken.sum()} "
                                       f"of {len(logits)} rows: what made them?")
 
 def check_possible(logits, target):
     "ValueError if a target, looked at on a CPU, has a logit of -inf."
     if not can_look(target): return
     never = logits.gather(1, target[:, None]) == -math.inf
-    if never.any(): raise ValueError(f"logits must leave each target a chance, got -inf for {never.sum()} of {len(target)} "
-                                     "targets: their loss is infinite at every temperature; is the mask right?")
+    if never.any(): raise ValueError(f"logits must leave each target a chance, got -inf for {never.sum()} of "
+                                     f"{len(target)} targets: their loss is infinite; is the mask right?")
 
 def check_alike(a, b, name, other):
     "TypeError or ValueError unless two tensors of floats have one shape, one dtype, and are in one place."
@@ -311,7 +312,8 @@ def check_counts(counts):
         raise TypeError(f"counts must be a tensor, a number for each class, got {type(counts).__name__}: "
                         "wrap it in torch.tensor, or count with target.bincount(minlength=c)")
     if counts.is_complex() or counts.dtype == torch.bool:
-        raise TypeError(f"counts must hold numbers of items, got {counts.dtype}: count with target.bincount(minlength=c)")
+        raise TypeError(f"counts must hold numbers of items, got {counts.dtype}: "
+                        "count with target.bincount(minlength=c)")
     if counts.ndim != 1 or not len(counts):
         raise ValueError(f"counts must have shape (c,), a number for each class, got {tuple(counts.shape)}: "
                          "count with target.bincount(minlength=c)")
@@ -342,11 +344,11 @@ def check_wrong(a, b):
 def check_text(logits, target):
     "TypeError or ValueError unless there is a token id for each place that has logits."
     check_float(logits, 'logits')
-    check_tokens(target, 'target', 'token ids')
     places = tuple(logits.shape[:-1])
-    if target.shape != places:
-        raise ValueError(f"target must have shape {places}, a token id for each place of logits, shape "
+    if isinstance(target, Tensor) and target.shape != places:
+        raise ValueError(f"target must hold token ids, int64, shape {places}, one for each place of logits, shape "
                          f"{tuple(logits.shape)}, got {tuple(target.shape)}: logits have the classes on the last axis")
+    check_tokens(target, 'target', 'token ids')
     check_has_numbers(target, 'target')
 
 def check_totals(totals):
@@ -360,9 +362,9 @@ def check_totals(totals):
         pairs.append([one_number(x) for x in pair])
         if None in pairs[-1]: raise TypeError(f"{needs}, each one number, got {pair!r}")
         if not 0 <= pairs[-1][1] < math.inf:
-            raise ValueError(f"a number of tokens must be 0 or more, and finite, got {pairs[-1][1]}: count what was kept")
+            raise ValueError(f"a number of tokens must be finite, 0 or more, got {pairs[-1][1]}: count what is kept")
     total, count = map(sum, zip(*pairs)) if pairs else (0, 0)
-    if not count: raise ValueError("totals holds no tokens: the mean of no losses is not a number; leave such batches out")
+    if not count: raise ValueError("totals holds no tokens, and the mean of no losses is not a number: add a batch")
     return total, count
 
 def one_number(x):
