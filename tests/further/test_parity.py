@@ -324,6 +324,17 @@ def test_a_broken_teacher_is_seen(broken):
     assert distillation_loss(student, teacher * float('nan')).isnan()
 
 
+def test_pairs_of_any_length():
+    "A cosine knows no length: squares of such numbers are infinite, or 0."
+    a, b = random(5, 8, dtype=torch.float32), random(5, 8, dtype=torch.float32, seed=1)
+    loss, (gradient, _) = value_and_grads(info_nce, a, b)
+    for scale in 1e30, 1e-30:
+        far, (slope, _) = value_and_grads(info_nce, a * scale, b * scale)
+        assert_close((far, slope * scale), (loss, gradient))
+    a[0] = 0.
+    assert value_and_grads(info_nce, a, b)[0].isfinite()
+
+
 # ---- the loss without the logits: torch
 
 @pytest.mark.skipif(not hasattr(F, 'linear_cross_entropy'), reason='it came with torch 2.13')

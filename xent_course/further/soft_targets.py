@@ -31,6 +31,12 @@ def distillation_loss(student:Tensor,       # Logits, classes on axis 1, or (c,)
     costs = torch.where(q == 0, 0, torch.xlogy(q, q) - q * log_p)  # what the teacher excludes, costs nothing
     return (temperature**2 * costs.sum(axis).mean()).to(loss_dtype(student))
 
+# %% ../../nbs/further/10_soft_targets.ipynb #c07d52be
+def of_length_1(x):
+    "The rows with a length of 1, or 0; made smaller before numbers are squared, since a square can be infinite."
+    largest = x.detach().abs().amax(1, keepdim=True)
+    return F.normalize(x / largest.clamp(min=torch.finfo(x.dtype).tiny), dim=1)
+
 # %% ../../nbs/further/10_soft_targets.ipynb #31e94425
 def info_nce(a:Tensor,              # One vector for each item, shape (n, d), a float dtype
              b:Tensor,              # The vector of its partner, shape (n, d)
@@ -45,7 +51,7 @@ def info_nce(a:Tensor,              # One vector for each item, shape (n, d), a 
     if not a.numel():
         got = tuple(a.shape)
         raise ValueError(f"a and b must hold a pair at least, of vectors with numbers, got shape {got}")
-    scores = F.normalize(upcast(a), dim=1) @ F.normalize(upcast(b), dim=1).T / temperature
+    scores = of_length_1(upcast(a)) @ of_length_1(upcast(b)).T / temperature
     partner = torch.arange(len(a), device=a.device)
     loss = (cross_entropy(scores, partner) + cross_entropy(scores.T, partner)) / 2
     return loss.to(loss_dtype(a))
