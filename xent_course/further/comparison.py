@@ -22,5 +22,5 @@ def mcnemar(wrong_a:Tensor, # Which images A reads wrongly, shape (n,), bool
     check_wrong(wrong_a, wrong_b)
     only_a, only_b = (wrong_a & ~wrong_b).sum().item(), (wrong_b & ~wrong_a).sum().item()
     n, fewer = only_a + only_b, range(min(only_a, only_b))
-    ways = accumulate(fewer, lambda ways, k: ways * (n - k) // (k + 1), initial=1)  # n choose 0, 1, 2, …
+    ways = accumulate(fewer, lambda c, k: c * (n - k) // (k + 1), initial=1)  # n choose 0, 1, …
     return min(1., 2 * sum(ways) / 2**n)

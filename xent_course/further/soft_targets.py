@@ -9,8 +9,8 @@ __all__ = ['distillation_loss', 'info_nce']
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from ..support.checks import (check_alike, check_device, check_float, check_number, check_same_shape,
-                                        check_table, class_axis, loss_dtype)
+from ..support.checks import (check_device, check_float, check_number, check_same_shape,
+                                        check_vectors, class_axis, loss_dtype)
 from ..lessons.cross_entropy import cross_entropy
 from ..lessons.log import log_softmax
 from ..lessons.softmax import softmax, upcast
@@ -47,10 +47,7 @@ def info_nce(a:Tensor,              # One vector for each item, shape (n, d), a 
     A. van den Oord, Y. Li, O. Vinyals, "Representation learning with contrastive predictive
     coding", 2018; both ways as in A. Radford et al., "Learning transferable visual models from
     natural language supervision", ICML 2021."""
-    check_alike(a, b, 'a', 'b'); check_table(a, 'a', '(n, d)'); check_number(temperature, 'temperature', above=0)
-    if not a.numel():
-        got = tuple(a.shape)
-        raise ValueError(f"a and b must hold a pair at least, of vectors with numbers, got shape {got}")
+    check_vectors(a, b); check_number(temperature, 'temperature', above=0)
     scores = of_length_1(upcast(a)) @ of_length_1(upcast(b)).T / temperature
     partner = torch.arange(len(a), device=a.device)
     loss = (cross_entropy(scores, partner) + cross_entropy(scores.T, partner)) / 2

@@ -278,6 +278,12 @@ def check_alike(a, b, name, other):
         raise TypeError(f"{name} and {other} must have the same dtype, got {a.dtype} and {b.dtype}: "
                         f"convert one of them, as with {other}.to({name}.dtype)")
 
+def check_vectors(a, b):
+    "TypeError or ValueError unless each row of `a` has a partner in `b`, and there is a pair of some length."
+    check_alike(a, b, 'a', 'b'); check_table(a, 'a', '(n, d)')
+    if not a.numel(): raise ValueError("a and b must hold a pair at least, of vectors with numbers, got shape "
+                                       f"{tuple(a.shape)}: is the batch empty?")
+
 def check_factor(factor, name, input):
     "TypeError or ValueError unless `factor` is None, or a tensor that multiplies `input` without making it larger."
     if factor is None: return
