@@ -115,8 +115,9 @@ def test_page(open_page, name):
     options = page.locator('article details:not(.hide)')
     assert not any(options.locator('p').evaluate_all('all => all.map(p => p.checkVisibility())'))
     options.evaluate_all("all => all.forEach(option => option.querySelector('summary').click())")
-    answers = options.evaluate_all("all => all.map(option => option.querySelector('p').innerText[0])")
-    assert {*answers} <= {'✓', '✗'}
+    if not name.startswith('support/'):  # the bank's answers aren't marked, nor the hints of the teachers' page
+        answers = options.evaluate_all("all => all.map(option => option.querySelector('p').innerText[0])")
+        assert {*answers} <= {'✓', '✗'}
     check_for_everyone(page, code=name in QUICK)
 
 

@@ -268,7 +268,7 @@ def healthy(seed):
     return logits.to([torch.float32, torch.float16, torch.bfloat16, torch.float64][draw(0, 4)]), target
 
 
-@pytest.mark.parametrize('count', [200, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('count', [200, pytest.param(1000, marks=pytest.mark.study)])
 def test_healthy_batches_raise_nothing(count):
     losses = None, CrossEntropyLoss(), F.cross_entropy
     found = {seed: names(diagnose(*healthy(seed), losses[seed % 3], verbose=False)) for seed in range(count)}

@@ -46,7 +46,7 @@ def test_linear_bench_prints():
     else: assert len(rows) == 2 and out.count('target, ') == 2
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_training_bench_prints():
     "On too few images to learn much; with all of them it takes a minute a pair or two."
     out = printed('training', *'--seeds 3 4 --images 300'.split())

@@ -409,7 +409,7 @@ class Case:
     def learned(self):
         "Fresh copies trained on the few items at rising learning rates: the best, its loss, the names of what moved."
         best = None
-        for lr, steps in (1e-3, STEPS), (1e-2, STEPS), (1e-1, STEPS), (1e-2, 6 * STEPS):  # the last for slow ones
+        for lr, steps in (1e-2, STEPS), (1e-3, STEPS), (1e-1, STEPS), (1e-2, 6 * STEPS):  # the last for slow ones
             p = self.patient()
             params = p.trainable()
             opt = Adam32(params.values(), lr)

@@ -16,7 +16,7 @@ import nbformat
 from .marking import _exercises, load_exercises
 
 # %% ../../nbs/support/teaching.ipynb #e81c4cca
-def hidden(cell): return cell.metadata.get('jupyter', {}).get('source_hidden') or '#| hide' in cell.source
+def hidden(cell): return cell.metadata.get('jupyter', {}).get('source_hidden') or re.search('^#. hide', cell.source, re.M)
 
 def minutes_of(cell):
     if cell.cell_type == 'markdown': return len(re.findall(r'\w+', cell.source)) / 150
