@@ -3,4 +3,6 @@ const settings = { width: 1280, height: 720, margin: 0, center: false, hash: tru
 // A finger on a slider of the panel moves that, not the deck.
 Reveal.initialize(settings).then(() => document.querySelectorAll('.logits-panel').forEach(panel => {
   panel.dataset.preventSwipe = '';
+  // Afterwards the space bar turns pages again.
+  panel.addEventListener('pointerup', () => setTimeout(() => document.activeElement.blur()));
 }));

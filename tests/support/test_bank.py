@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from scipy import special, stats
 
 from tools.run_lessons import ROOT, room
+from xent_course.support import bank
 from xent_course.support.bank import draw_numbers, drawn, letters, main, numbers, quiz, read_questions, sheet
 
 NOTEBOOKS = ROOT/'nbs'
@@ -165,6 +166,7 @@ def test_bad_input(args, said, capsys, monkeypatch):
 def test_without_notebooks(tmp_path, monkeypatch, capsys):
     "As with the package alone: numbers, and an error that says where more is."
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bank, 'lesson_paths', lambda: [])
     assert {q.kind for q in quiz(number=40)} == {'number'}
     with pytest.raises(SystemExit): main(['--lessons', '02', '--number', '5'])
     assert 'the notebooks of a clone hold more' in capsys.readouterr().err

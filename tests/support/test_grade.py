@@ -4,12 +4,13 @@ from copy import deepcopy
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
-from nbformat.v4 import new_code_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from xent_course import __version__
-from xent_course.support.grade import (can_be_offline, course, exercises_of, files_in, grade, main, needed, part_of,
-                                       parts_of, summary)
+from xent_course.support.grade import (COLUMNS, can_be_offline, course, exercises_of, files_in, for_spreadsheets,
+                                       grade, main, needed, part_of, parts_of, summary)
 from xent_course.support.marking import _exercises as exercises, _sent, load_exercises, mark, mark_sent
 from xent_course.support.student import ASKS, find_lesson, read, section, student
 
@@ -108,7 +109,7 @@ CLASS = {
     'wrong shape': (only("check('2.1', lambda x: x.softmax(1).sum(1))"), False, 'The shape should be (6, 2)'),
     'other way': (only("def mine(x): return x.softmax(1)\nverdict = check(answer=mine, name='2.1')"), True, ''),
     'renamed': (only("def mine(x): return x.softmax(1)\nif check('2.1', mine): print('!')"), True, ''),
-    'unanswered': (HANDOUT, False, 'Not answered yet'),
+    'unanswered': (HANDOUT, False, 'unchanged'),
     'syntax': (handed_in('def rows_softmax(x: return x' + CHECK), False, 'SyntaxError'),
     'endless': (handed_in('def rows_softmax(x):\n    while True: pass' + CHECK), False, 'still running'),
     'exits': (handed_in('def rows_softmax(x):\n    import os; os._exit(0)' + CHECK), False, 'it ended the kernel'),
@@ -189,7 +190,24 @@ def test_summary_of_the_class(graded):
     assert axis.startswith('| 4 | ') and '<script>' not in text and '&lt;b&gt; \\|' in text
     lines = text.split('**2.1**')[1].split('**2.2**')[0].splitlines()
     times = [int(n) for line in lines for n in re.findall(r'^\| (\d+) \|', line)]
-    assert times == sorted(times, reverse=True) and sum(times) == (~graded.right[graded.exercise == '2.1']).sum()
+    hints = graded[(graded.exercise == '2.1') & (graded.hint != '')].hint.nunique()  # these come before the notes
+    assert times[:hints] == sorted(times[:hints], reverse=True)
+    assert sum(times) == (~graded.right[graded.exercise == '2.1']).sum()
+    assert '**Right answers**: ' in text and 'all right 4' in text
+
+
+def test_nothing_is_a_formula():
+    rows = pd.DataFrame([['=cmd()', '+1', '2.1', False, 'a\nb', '@x']], columns=COLUMNS)
+    assert for_spreadsheets(rows).iloc[0].tolist() == ["'=cmd()", "'+1", '2.1', False, 'a b', "'@x"]
+
+
+def test_what_is_taken_from_a_notebook():
+    "A pip line goes, and what is in its cell stays; a heading of one's own hides nothing; imports above are kept."
+    cells = [new_code_cell('import numpy as np'), new_markdown_cell('## Exercises'), new_markdown_cell('## Solutions'),
+             new_code_cell("%pip install -q einops\ndef f(x): return np.exp(x)\ncheck('2.1', f)")]
+    parts = parts_of(new_notebook(cells=cells))
+    assert any(part.code == 'import numpy as np' for part in parts)
+    assert parts[-1].answers == {'2.1': 'f'} and not parts[-1].fault and 'pip' not in parts[-1].code
 
 
 def test_marking_from_afar_is_marking():

@@ -32,6 +32,7 @@ from ..lessons.log import log_softmax, logsumexp
 from ..lessons.nll import nll_loss
 from ..lessons.sigmoid_diff import sigmoid_diff
 from ..lessons.softmax import softmax
+from .student import notebooks as lesson_paths
 
 # %% ../../nbs/support/bank.ipynb #fa65a2c1
 KINDS = 'choice', 'open', 'code', 'number'
@@ -349,7 +350,7 @@ def is_clear(answer):
     "Can it be rounded to three decimals without doubt, and isn't nearly 0?"
     return isinstance(answer, int) or abs(answer) >= .01 and abs(abs(answer) * 1000 % 1 - .5) > .02
 
-def printed(number): return f'{number:g}'.replace('-', '−')
+def printed(number): return f'{number + 0:g}'.replace('-', '−')
 
 def rounded(answer): return str(answer) if isinstance(answer, int) else f'{answer:.3f}'.replace('-', '−')
 
@@ -360,7 +361,7 @@ def drawn(name, seed):
         given = {argument: p.default(random) for argument, p in signature(solve).parameters.items()}
         answer = solve(**given)
         if not isinstance(answer, int): answer = float(answer)
-        if is_clear(answer): return given, answer
+        if is_clear(answer) and len(set(given.values())) == len(given): return given, answer
 
 # %% ../../nbs/support/bank.ipynb #8c00166d
 def draw_numbers(seed:int=0,        # Other numbers for each
@@ -483,7 +484,7 @@ def main(args:list|None=None, # What the command line says after the name; that 
     parser.add_argument('--answers', action='store_true', help='the answers instead of the questions')
     parser.add_argument('--out', help='a file that ends in .html, .md or .ipynb (default: print it)')
     chosen = parser.parse_args(args)
-    folder = chosen.folder or ('nbs' if Path('nbs').is_dir() else None)
+    folder = chosen.folder or next((path.parents[1] for path in lesson_paths()), None)
     try:
         questions = quiz(chosen.lessons, chosen.seed, chosen.number, chosen.kinds, folder)
         blocks = sheet(questions, chosen.seed, chosen.answers)

@@ -23,9 +23,11 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 import xent_course
 from .marking import _exercises, load_exercises, mark_sent
-from .student import ASKS, IMPORT, SETUP, find_lesson, installs, notebooks, read, section, stubs
+from .student import ASKS, IMPORT, SETUP, find_lesson, notebooks, read, section, stubs
 
 # %% ../../nbs/support/grade.ipynb #416565d7
+UNCHANGED = 'unchanged: the stub is as it was'
+
 @dataclass
 class Part:
     "A cell of a returned notebook: what to run, and what it hands in."
@@ -50,7 +52,8 @@ def part_of(source):
     taken = Taken()
     try:
         if len(source) > 100_000: raise ValueError('the cell is longer than 100,000 characters')
-        code = TransformerManager().transform_cell(re.sub(r'\A\s*%%\w+.*\n', '', source))
+        plain = re.sub(r'\A\s*%%\w+.*\n', '', re.sub(r'^(\s*)[%!]pip\b.*$', r'\1pass', source, flags=re.M))
+        code = TransformerManager().transform_cell(plain)
         code = ast.unparse(ast.fix_missing_locations(taken.visit(ast.parse(code))))
         return Part(code, taken.answers)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
@@ -86,26 +89,44 @@ def course():
     above, others = {}, set()
     for name, (path, cells, _) in stubs().items():
         code = [cell for cell in cells[:section(cells, 'Exercises').start] if cell.cell_type == 'code']
-        parts = [part_of(cell.source) for cell in code if not installs(cell)]
+        parts = [part_of(cell.source) for cell in code if '%pip install' not in cell.source]
         above[name] = [part.code for part in parts if not part.answers]
     for path in notebooks(): others |= {cell.source for cell in read(path).cells if cell.cell_type == 'code'}
     return above, {source.strip() for source in others if 'check(' not in source}
 
 def students_cells(nb):
-    "The code between the headings Exercises and Solutions; without the first one, as on a sheet, all up to the second."
-    start, stop = section(nb.cells, 'Exercises').start, section(nb.cells, 'Solutions').start
-    cells = nb.cells[start if start < len(nb.cells) else 0:stop]
-    return [cell.source for cell in cells if cell.cell_type == 'code' and not installs(cell)]
+    "The code above the heading Exercises, and that from there to the lesson's own solutions; on a sheet, none and all."
+    start = section(nb.cells, 'Exercises').start
+    start = start if start < len(nb.cells) else 0
+    solves = lambda cells: bool(cells) and cells[0].source.startswith('# Solution of ')
+    stop = next((i for i, cell in enumerate(nb.cells) if cell.source.startswith('## Solutions')
+                 and solves(nb.cells[i + 1:])), len(nb.cells))
+    code = lambda cells: [cell.source for cell in cells if cell.cell_type == 'code']
+    return code(nb.cells[:start]), code(nb.cells[start:stop])
+
+def imports_in(source):
+    "What a cell imports that isn't of the course, each as code of its own."
+    try: tree = ast.parse(part_of(source).code)
+    except SyntaxError: return []
+    found = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    return [line for line in map(ast.unparse, found) if 'xent_course' not in line]
+
+@cache
+def untouched(): return {cells[place].source.strip() for _, cells, place in stubs().values()}
 
 def parts_of(nb):
     "What to run of a returned notebook: what it needs of its lessons, and then the student's own cells."
     above, others = course()
-    own = [part_of(source) for source in students_cells(nb) if source.strip() not in others]
+    above_own, below = students_cells(nb)
+    own = [part_of(source) for source in below if source.strip() not in others]
+    for part, source in zip(own, [source for source in below if source.strip() not in others]):
+        if source.strip() in untouched(): part.fault = UNCHANGED
+    imports = [Part(line) for source in above_own if source.strip() not in others for line in imports_in(source)]
     setup = SETUP.replace(IMPORT, '')
     made, used = zip(*(names_in('\n'.join([part.code, *part.answers.values()])) for part in [Part(setup), *own]))
     names = set().union(*used) - set().union(xent_course.__all__, *made)
     lessons = dict.fromkeys(tuple(above.get(name, ())) for part in own for name in part.answers)
-    return [Part(setup), *(Part(code) for lesson in lessons for code in needed(lesson, names)), *own]
+    return [Part(setup), *imports, *(Part(code) for lesson in lessons for code in needed(lesson, names)), *own]
 
 # %% ../../nbs/support/grade.ipynb #fd7bc9be
 OFFLINE = 'unshare', '-rnpf', '--kill-child'
@@ -234,7 +255,8 @@ def run_parts(parts, limits):
     while any(part.answers for part in left.values()) and time.monotonic() < deadline:
         if (ended := run_cells(left, limits, deadline, said)) is None: break
         del left[ended]
-    late = f'not run: the {limits.seconds:g} seconds were over'
+    over = time.monotonic() > deadline
+    late = f'not run: the {limits.seconds:g} seconds were over' if over else 'it sent nothing back'
     return {k: late for k in left} | {k: text for k, text in said.items() if text}
 
 # %% ../../nbs/support/grade.ipynb #69cca948
@@ -251,12 +273,15 @@ class Returned:
 
 def opened(path, limits):
     "A returned notebook; raises ValueError that says why it isn't one."
+    if path.is_dir(): raise ValueError('returned nothing: the folder is empty')
     size = path.stat().st_size / 2**20
-    if path.suffix != '.ipynb': raise ValueError('not a notebook: a file that ends in .ipynb is expected')
+    if path.suffix.lower() != '.ipynb': raise ValueError('not a notebook: a file that ends in .ipynb is expected')
     if size > limits.max_megabytes:
         raise ValueError(f'{size:.0f} MB, and at most {limits.max_megabytes} are read: clear the outputs')
     try:
-        nb = nbformat.reads(path.read_text(encoding='utf-8'), as_version=4)
+        data = path.read_bytes()
+        if data.startswith(b'PK'): raise ValueError('it is a zip file: unpack it')
+        nb = nbformat.reads(data.decode('utf-8-sig'), as_version=4)
         language = nb.metadata.get('kernelspec', {}).get('language') or nb.metadata.get('language_info', {}).get('name')
         if not all(isinstance(cell.source, str) for cell in nb.cells): raise ValueError('a cell holds no text')
     except Exception as e:  # noqa: BLE001 - there may be anything in a file
@@ -288,14 +313,17 @@ def came_back(who, path, file, limits):
 def files_in(folder):
     "Who returned which files: notebooks, or else what else there is."
     files = [path for path in sorted(folder.rglob('*')) if path.is_file()
-             and not any(part.startswith('.') for part in path.relative_to(folder).parts)]
+             and not any(part.startswith('.') for part in path.relative_to(folder).parts)
+             and path.name.lower() not in ('thumbs.db', 'desktop.ini')]
     if not files: raise ValueError(f'{folder} holds no files: a folder of returned notebooks is expected')
-    whose = {}
+    whose, named = {}, {path.relative_to(folder).parts[0] for path in files}
+    empty = [(path.name, path) for path in sorted(folder.iterdir())
+             if path.is_dir() and path.name[0] != '.' and path.name not in named]
     for path in files:
         first, *rest = path.relative_to(folder).parts
         whose.setdefault(first if rest else path.stem, []).append(path)
     return [(who, path) for who, paths in whose.items()
-            for path in [path for path in paths if path.suffix == '.ipynb'] or paths[:1]]
+            for path in [path for path in paths if path.suffix.lower() == '.ipynb'] or paths[:1]] + empty
 
 def copies(paths):
     "Path -> the first other path with the same bytes."
@@ -354,7 +382,7 @@ def grade(folder,                # A folder of notebooks, or of one folder for e
     asked, found = exercises_of(asked), files_in(folder)
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
         backs = list(pool.map(lambda f: came_back(*f, str(f[1].relative_to(folder)), limits), found))
-    same = copies([path for _, path in found])
+    same = copies([path for _, path in found if path.is_file()])
     for (_, path), back in zip(found, backs):
         if path in same:
             back.note = joined(back.note, f'the same file as {same[path].relative_to(folder)}')
@@ -367,9 +395,21 @@ def grade(folder,                # A folder of notebooks, or of one folder for e
 def plain(text): return html.escape(' '.join(str(text).split()), quote=False).replace('|', '\\|')
 
 def said_how_often(rows):
-    "The lines of a table: what was said about wrong answers, the most frequent first."
-    said = rows.hint.where(rows.hint != '', rows.note)[~rows.right]
-    for text, times in said.value_counts().items(): yield f'| {times} | {plain(text)} |'
+    "The lines of a table: the hints that wrong answers got, the most frequent first, and then why others got none."
+    wrong = rows[~rows.right]
+    for said in wrong.hint[wrong.hint != ''], wrong.note[wrong.hint == '']:
+        for text, times in said.value_counts().items(): yield f'| {times} | {plain(text)} |'
+
+def points(answers):
+    "How many right answers each has."
+    right = answers.groupby('who').right.sum().sort_values(ascending=False, kind='stable')
+    return ', '.join(f'{plain(who)} {count}' for who, count in right.items())
+
+def for_spreadsheets(rows):
+    "The same, with nothing that a spreadsheet would take for a formula, and each cell in one line."
+    safe = lambda text: re.sub(r'^([=+@\-])', r"'\1", ' '.join(text.split())) if isinstance(text, str) else text
+    return rows.apply(lambda column: column.map(safe))
+
 
 # %% ../../nbs/support/grade.ipynb #62032c23
 def summary(rows:pd.DataFrame, # What `grade` returns
@@ -381,6 +421,7 @@ def summary(rows:pd.DataFrame, # What `grade` returns
     for name, group in answers.groupby('exercise', sort=False):
         lines += ['', f'**{name}**: {group.right.sum()} of {len(group)} right', '']
         if not group.right.all(): lines += ['| times | |', '|--:|---|', *said_how_often(group)]
+    if len(answers): lines += ['', f'**Right answers**: {points(answers)}']
     if len(faults): lines += ['', '**Not graded**', '']
     return '\n'.join([*lines, *(f'- {plain(row.file)}: {plain(row.note)}' for row in faults.itertuples())])
 
@@ -402,7 +443,7 @@ def main(argv=None):
     if args['folder'].resolve() in out.resolve().parents: parser.error(f'{out} would lie among what is graded')
     try: rows = grade(**args)
     except (ValueError, OSError) as e: parser.error(str(e))
-    rows.to_csv(out, index=False)
+    for_spreadsheets(rows).to_csv(out, index=False, encoding='utf-8-sig')
     print(summary(rows), f'\nThe table is in {out}.', sep='\n')
 
 # %% ../../nbs/support/grade.ipynb #5d8231bb

@@ -16,10 +16,12 @@ import nbformat
 from .marking import _exercises, load_exercises
 
 # %% ../../nbs/support/teaching.ipynb #e81c4cca
-def hidden(cell): return cell.metadata.get('jupyter', {}).get('source_hidden') or re.search('^#. hide', cell.source, re.M)
+def hidden(cell):
+    return cell.metadata.get('jupyter', {}).get('source_hidden') or re.search('^#. hide', cell.source, re.M)
+
+def minutes_of_words(text): return len(re.findall(r'\w+', text)) / 150
 
 def minutes_of(cell):
-    if cell.cell_type == 'markdown': return len(re.findall(r'\w+', cell.source)) / 150
     panels = 'show_panel(' in cell.source or 'DigitPad(' in cell.source
     return .6 * (not hidden(cell)) + 3 * panels
 
@@ -29,11 +31,14 @@ def reading_minutes(path:str|Path, # A lesson's notebook
     "How long a lesson takes to read, section by section, exercises and what follows them aside."
     found, title = {}, ''
     for cell in nbformat.read(path, as_version=4).cells:
-        if cell.cell_type == 'markdown':
-            if re.search('^## (Exercises|Questionnaire)', cell.source, re.M): break
-            if heading := re.match(r'##? (.+)', cell.source): title = heading[1]
-        found[title] = found.get(title, 0) + minutes_of(cell)
-    return found
+        if cell.cell_type == 'code':
+            found[title] = found.get(title, 0) + minutes_of(cell)
+            continue
+        if re.search('^## (Exercises|Questionnaire)', cell.source, re.M): break
+        for part in re.split(r'^(?=#{1,3} )', cell.source, flags=re.M):
+            if heading := re.match(r'#{1,3} (.+)', part): title = heading[1]
+            found[title] = found.get(title, 0) + minutes_of_words(part)
+    return {title: minutes for title, minutes in found.items() if title}
 
 # %% ../../nbs/support/teaching.ipynb #7b859f92
 KINDS = { # misconception -> how its hints speak

@@ -15,9 +15,10 @@ from .batches import logs, rows, six
 # %% ../../../nbs/support/exercises/nll.ipynb #a25126a7
 exercises['4.1'] = Exercise(
     right=F.nll_loss,
-    cases=logs,
+    cases=(*logs, (torch.tensor([[-1., -2.], [-.5, -3.]]), torch.tensor([0, 1]))),  # the last: no log-probabilities
     praise='Right: choose, minus, mean.',
     mistakes=[
+        (F.cross_entropy, 'This takes log_softmax of its input once more, and its input has logs already.'),
         (lambda logp, target: logp[rows(logp), target].mean(),
          'The sign is missing: log-probabilities are at most 0, and a loss is at least 0.'),
         (lambda logp, target: -logp[rows(logp), target], 'One loss for each image: the mean is missing.'),
