@@ -105,10 +105,13 @@ class TestDeck:
         page = open_deck('07_gradient')
         panel = page.locator('.logits-panel')
         page.evaluate(GO_TO, '.logits-panel')
+        page.wait_for_function("() => document.querySelector('.logits-panel-value')?.innerText")
         before, number = right_loss(panel), page.evaluate('() => Reveal.getIndices()')
         for _ in range(9): logit(panel, 7).press('ArrowRight')
         assert right_loss(panel) != before and page.evaluate('() => Reveal.getIndices()') == number
         assert not page.locator('img[alt^="The panel at its start"]').is_visible()
+        logit(panel, 7).click()
+        page.wait_for_function('() => document.activeElement === document.body')  # so that keys turn pages again
 
     def test_questions_are_asked(self, open_deck):
         "In the questionnaire an option opens when it is clicked, and only then says whether it is right."
