@@ -89,9 +89,6 @@ def test_the_idea_is_in_the_flow(path):
     assert max(map(len, lines(visible))) <= 100
 
 
-def hidden(cell): return cell.metadata.get('jupyter', {}).get('source_hidden') or '#| hide' in cell.source
-
-
 def minutes(path):
     "How long it takes to read a lesson, exercises aside: words, visible cells, and panels to play with."
     return sum(reading_minutes(path).values())

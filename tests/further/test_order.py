@@ -3,8 +3,9 @@ import re
 
 import pytest
 
-from tests.docs.test_notebooks import code_cells, hidden, minutes, read
+from tests.docs.test_notebooks import code_cells, minutes, read
 from tools.run_lessons import ROOT, room
+from xent_course.support.teaching import hidden
 
 FURTHER = room('further')
 OPENING = re.compile(r'^\*(?P<group>[^*]+), (?P<k>\d+) of (?P<of>\d+)\. Builds on (?P<on>.+)\.\*$', re.M)

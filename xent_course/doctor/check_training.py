@@ -10,7 +10,7 @@ import copy, difflib, inspect, math, warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Callable
 import torch
 from torch import Tensor, nn
@@ -168,7 +168,7 @@ class Patient:
 
     def given(self, part=None): return all_in(self.output(part))
 
-    @property
+    @cached_property
     def calls(self):
         "Name of a layer -> how often a forward pass calls it."
         calls = Counter()
@@ -242,8 +242,6 @@ def plain_loss(logits, target): return cross_entropy(logits.flatten(0, -2), targ
 
 def shifted_loss(logits, target, by=1): return plain_loss(logits[:, :-by], target[:, by:])
 
-def shifted_by_two(logits, target): return shifted_loss(logits, target, 2)
-
 class Case:
     "A training that is to begin, and what has been asked of it, each once."
     def __init__(self, model, parts, loss_func, opt):
@@ -300,7 +298,7 @@ class Case:
         patient, output = self.first
         logits, loss, target = logits_in(output), loss_in(output), patient.part.target
         if logits is None or loss is None or not isinstance(target, Tensor): return None
-        known = plain_loss, shifted_loss, shifted_by_two
+        known = plain_loss, shifted_loss, partial(shifted_loss, by=2)
         try: away = {f: abs(value_of(f, logits, target) - loss.item()) for f in known}
         except Refused: return None
         nearest = min(away, key=away.get)

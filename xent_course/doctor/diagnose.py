@@ -496,6 +496,13 @@ class Batch:
         sizes = sizes.view(target.shape)  # the first targets are never asked for
         return target[:, -self.shift:].flatten(), sizes[:, :self.shift].flatten()
 
+    @cached_property
+    def ignored(self):
+        "The targets, each once, that have no gradient wherever they are."
+        flat, sizes = self.counted
+        found, place = flat.unique(return_inverse=True)
+        return found[sizes.new_zeros(len(found)).index_add(0, place, sizes) == 0].tolist()
+
 # %% ../../nbs/doctor/diagnose.ipynb #56848c6b
 QUESTIONS = []
 
@@ -643,7 +650,8 @@ def about_target(b):
     "Are they what the loss takes?"
     target = b.target
     single = b.takes.startswith('single') and target.is_floating_point()
-    if single and (outside := target[(target < 0) | (target > 1)]).numel() and not leaves_out(b, outside):
+    outside = (target < 0) | (target > 1)
+    if single and outside.any() and not leaves_out(b, outside):
         yield error('target outside 0 to 1', low=target.min().item(), high=target.max().item())
     if b.lacks('cross-entropy') or b.lacks('no error') or b.hard: return
     if target.shape != b.logits.shape: return
@@ -655,7 +663,7 @@ def about_target(b):
 def leaves_out(b, outside):
     "Do targets outside the range stand for a missing one, which gets no gradient?"
     if b.ran[1] is None or b.target.shape != b.logits.shape: return False
-    return not (b.ran[1] * ((b.target < 0) | (b.target > 1))).any()
+    return not (b.ran[1] * outside).any()
 
 def scores_as_targets(b):
     "Does the loss take a softmax of the target, so that raising it changes nothing?"
@@ -737,7 +745,7 @@ def about_counting(b):
     "Classes without a gradient, unless they are padding, which comes in a row; and padding that has one."
     x, (flat, sizes) = b.few[0], b.counted
     c = 2 if b.single or x.ndim < 2 else x.shape[b.axis]
-    dead = [k for k in flat.unique().tolist() if 0 <= k < c and (flat == k).sum() >= 2 and not sizes[flat == k].any()]
+    dead = [k for k in b.ignored if 0 <= k < c and (flat == k).sum() >= 2]
     dead = [k for k in dead if runs_of(b.target, k) > .7]
     if dead and sizes.any(): yield warning('class without gradient', classes=', '.join(f'class {k}' for k in dead[:3]))
     if (k := padding(b.target)) is not None and (flat == k).any() and sizes[flat == k].any():
@@ -805,14 +813,12 @@ def about_direction(b):
 @question(QUESTIONS, 'ignored targets', 'a loss that runs', 'no error', 'hard targets', 'positions')
 def about_divisor(b):
     "If half of the targets that count are ignored, the others must count twice in a mean."
-    flat, sizes = b.counted
-    dead = [k for k in flat.unique().tolist() if not sizes[flat == k].any()]
     x, t = b.few
     kept = (b.sizes(b.base) > 0).nonzero().flatten()
-    if not dead or b.shift or len(kept) < 4 or not 3.6 < b.dilution < 4.4: return
-    fewer = t.flatten().index_fill(0, kept[::2], dead[0]).view(t.shape)
+    if b.shift or len(kept) < 4 or not b.ignored or not 3.6 < b.dilution < 4.4: return
+    fewer = t.flatten().index_fill(0, kept[::2], b.ignored[0]).view(t.shape)
     before, after = (b.sizes(g)[kept[1::2]] for g in (b.base, b.gradient(x, fewer)))
-    if (after - before).abs().max() < 1e-3 * before.max(): yield warning('ignored are averaged in', k=dead[0])
+    if (after - before).abs().max() < 1e-3 * before.max(): yield warning('ignored are averaged in', k=b.ignored[0])
 
 @question(QUESTIONS, 'an effect', 'a loss that runs', 'no error')
 def about_effect(b):

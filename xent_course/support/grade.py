@@ -23,7 +23,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 import xent_course
 from .marking import _exercises, load_exercises, mark_sent
-from .student import ASKS, IMPORT, SETUP, find_lesson, notebooks, read, section, stubs
+from .student import ASKS, IMPORT, SETUP, find_lesson, installs, notebooks, read, section, stubs
 
 # %% ../../nbs/support/grade.ipynb #416565d7
 UNCHANGED = 'unchanged: the stub is as it was'
@@ -89,7 +89,7 @@ def course():
     above, others = {}, set()
     for name, (path, cells, _) in stubs().items():
         code = [cell for cell in cells[:section(cells, 'Exercises').start] if cell.cell_type == 'code']
-        parts = [part_of(cell.source) for cell in code if '%pip install' not in cell.source]
+        parts = [part_of(cell.source) for cell in code if not installs(cell)]
         above[name] = [part.code for part in parts if not part.answers]
     for path in notebooks(): others |= {cell.source for cell in read(path).cells if cell.cell_type == 'code'}
     return above, {source.strip() for source in others if 'check(' not in source}
@@ -117,11 +117,10 @@ def untouched(): return {cells[place].source.strip() for _, cells, place in stub
 def parts_of(nb):
     "What to run of a returned notebook: what it needs of its lessons, and then the student's own cells."
     above, others = course()
-    above_own, below = students_cells(nb)
-    own = [part_of(source) for source in below if source.strip() not in others]
-    for part, source in zip(own, [source for source in below if source.strip() not in others]):
-        if source.strip() in untouched(): part.fault = UNCHANGED
-    imports = [Part(line) for source in above_own if source.strip() not in others for line in imports_in(source)]
+    above_own, below = ([source for source in code if source.strip() not in others] for code in students_cells(nb))
+    own = [replace(part_of(source), fault=UNCHANGED) if source.strip() in untouched() else part_of(source)
+           for source in below]
+    imports = [Part(line) for source in above_own for line in imports_in(source)]
     setup = SETUP.replace(IMPORT, '')
     made, used = zip(*(names_in('\n'.join([part.code, *part.answers.values()])) for part in [Part(setup), *own]))
     names = set().union(*used) - set().union(xent_course.__all__, *made)
