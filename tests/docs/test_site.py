@@ -71,7 +71,7 @@ THEME = {'region': "the theme's logo and title stand outside of its landmarks"}
 
 def violations(page, context=None, **options):
     "What axe-core has against a page, but for what is the theme's: the rule, and the elements."
-    page.wait_for_function('!document.getAnimations().length')
+    page.evaluate('document.getAnimations().forEach(animation => animation.finish())')
     options = {'resultTypes': ['violations'], 'preload': False, **options}
     found = Axe().run(page, context=context, options=options).response['violations']
     return {v['id']: [node['html'] for node in v['nodes']] for v in found if v['id'] not in THEME}

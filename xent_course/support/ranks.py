@@ -10,7 +10,7 @@ from .extras import course_needs
 course_needs('cloudpickle')
 
 # %% ../../nbs/support/ranks.ipynb #d700d001
-import os, sys, tempfile
+import multiprocessing, os, sys, tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -42,10 +42,12 @@ def on_ranks(ranks:int,         # How many processes
     """`f(*args)` in each of `ranks` processes, joined by gloo on the CPU.
 
     Raises RuntimeError when one of them fails or is killed; the others are stopped then."""
+    multiprocessing.set_forkserver_preload(['torch._dynamo', 'torch.distributed.tensor', 'cloudpickle'])
+    how = 'forkserver' if sys.platform == 'linux' else 'spawn'
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         (folder/'task').write_bytes(cloudpickle.dumps((f, args)))
-        try: mp.spawn(one_rank, (ranks, folder, timeout), ranks)
+        try: mp.start_processes(one_rank, (ranks, folder, timeout), ranks, start_method=how)
         except (mp.ProcessExitedException, mp.ProcessRaisedException) as error:
             raise RuntimeError(f"rank {error.error_index} of {ranks} failed, "
                                f"and the others were stopped: {error}") from error
