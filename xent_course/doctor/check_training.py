@@ -150,6 +150,7 @@ def loss_in(output):
     else: output = getattr(output, 'loss', output)
     return output if isinstance(output, Tensor) and not output.ndim else None
 
+# %% ../../nbs/doctor/check_training.ipynb #d5383915
 class Patient:
     "A copy of model, loss and optimizer, with a part of the batch."
     def __init__(self, case, part, opt=None):
@@ -213,6 +214,7 @@ class Patient:
         refusing(opt.step)
         return loss.item()
 
+# %% ../../nbs/doctor/check_training.ipynb #9f66f67e
 def dense(g): return g.to_dense() if g is not None and g.is_sparse else g
 
 class Adam32:
@@ -242,6 +244,7 @@ def plain_loss(logits, target): return cross_entropy(logits.flatten(0, -2), targ
 
 def shifted_loss(logits, target, by=1): return plain_loss(logits[:, :-by], target[:, by:])
 
+# %% ../../nbs/doctor/check_training.ipynb #69b01593
 class Case:
     "A training that is to begin, and what has been asked of it, each once."
     def __init__(self, model, parts, loss_func, opt):
@@ -421,6 +424,7 @@ class Case:
             if loss < self.enough(.3 if steps == STEPS and lr < .1 else .8) or not self.able: break
         return best
 
+# %% ../../nbs/doctor/check_training.ipynb #d8f0769d
 def lowest(loss, start, size=0):
     "The least loss that some steps of the scores themselves lead to."
     z, size = start.clone().requires_grad_(), size or start.numel()
@@ -468,12 +472,14 @@ def hint(case):
     if negative: return f' An input of integers holds {negative[0].min().item()}: a negative index has no embedding.'
     return f" The shapes of the inputs are {listed((str(tuple(x.shape)) for x in inputs), 5)}."
 
+# %% ../../nbs/doctor/check_training.ipynb #2e8ab532
 @question(QUESTIONS, 'input')
 def about_input(case):
     floats = [x for x in case.largest.inputs if x.is_floating_point()]
     if any(not x.isfinite().all() for x in floats):
         yield Row('input', 'nan or inf', 'finite', [error('nan in the input')])
 
+# %% ../../nbs/doctor/check_training.ipynb #1bb21bd7
 @question(QUESTIONS, 'repeated items')
 def about_repeats(case):
     "Few distinct ones; of at least four numbers each, for short ones may well repeat."
@@ -484,6 +490,7 @@ def about_repeats(case):
     distinct = len(torch.cat(rows, 1).unique(dim=0))
     if distinct <= n // 4: yield warning('repeated items', n=n, distinct=distinct)
 
+# %% ../../nbs/doctor/check_training.ipynb #3625010b
 @question(QUESTIONS, 'mode')
 def about_mode(case):
     model = case.model
@@ -491,6 +498,7 @@ def about_mode(case):
         yield Row('mode', 'training' if model.training else 'evaluation', 'training',
                   [] if model.training else [warning('evaluation mode')])
 
+# %% ../../nbs/doctor/check_training.ipynb #79f33398
 @question(QUESTIONS, 'layers in plain lists')
 def about_lists(case):
     own, values = {id(m) for m in case.model.modules()}, lambda v: v.values() if isinstance(v, dict) else v
@@ -501,6 +509,7 @@ def about_lists(case):
         yield Row('layers in plain lists', f'{len(stray)}', '0',
                   [warning('layers in a list', names=listed(sorted(stray)))])
 
+# %% ../../nbs/doctor/check_training.ipynb #e27f18b7
 @question(QUESTIONS, 'parameters')
 def about_parameters(case):
     "Are they what they seem to be: frozen, apart, adapted?"
@@ -523,6 +532,7 @@ def about_parameters(case):
              and any(name.startswith(prefix) and prefix for prefix in adapted)]
     if loose: yield warning('base not frozen', names=listed(loose))
 
+# %% ../../nbs/doctor/check_training.ipynb #f2e4fd48
 @question(QUESTIONS, 'images')
 def about_images(case):
     convs = any(isinstance(m, nn.Conv2d) for m in case.model.modules())
@@ -530,6 +540,7 @@ def about_images(case):
         if convs and x.ndim == 4 and x.shape[3] in (1, 3) and min(x.shape[1:3]) >= 8:
             yield warning('channels last', shape=tuple(x.shape))
 
+# %% ../../nbs/doctor/check_training.ipynb #0292d54e
 @question(QUESTIONS, 'layers used twice', 'a run')
 @torch.no_grad()
 def about_reuse(case):
@@ -644,6 +655,7 @@ def has_a_reason(case, p, name, moved):
     owner, _, own = name.rpartition('.')
     return own == 'bias' and f'{owner}.weight' in moved and p.calls[owner] > 1
 
+# %% ../../nbs/doctor/check_training.ipynb #ca4938e9
 def depth(params, gradients):
     "(least, its name, the other's) of the gradients' sizes relative to the weights', the largest as 1."
     weights = {name: (g, params[name]) for name, g in gradients.items() if g is not None and g.ndim > 1}
@@ -660,6 +672,7 @@ def about_depth(case, p):
     yield Row('least gradient to most', f'{ratio:.1g}', 'above 1e-5',
               [warning('vanishing gradient', low=low, high=high, ratio=ratio)] if ratio < 1e-5 else [])
 
+# %% ../../nbs/doctor/check_training.ipynb #507500af
 @torch.no_grad()
 def means_follow(p):
     "Does batch norm approach the means of a batch that it sees again and again? Five steps on, clearly less is left."
@@ -685,6 +698,7 @@ def about_modes(p, loss, constant):
         yield Row('with dropout', f'{on:.3f}', f'below {2 * constant:.3f}',
                   [] if on < 2 * constant else [warning('dropout too high', on=on, off=loss)])
 
+# %% ../../nbs/doctor/check_training.ipynb #dd19e871
 @question(QUESTIONS, 'backward', 'a loss')
 def about_backward(case):
     "If there is an autograd.Function of one's own: does the loss change along its gradient as it says?"
@@ -741,6 +755,7 @@ def change(before, after):
     if isinstance(before, list): return max((change(*both) for both in zip(before, after)), default=0.)
     return (wide(after) - wide(before)).abs().nan_to_num(0, math.inf).max().item() if before.numel() else 0.
 
+# %% ../../nbs/doctor/check_training.ipynb #7314a51f
 class Dropout(TorchFunctionMode):
     "Notes whether anything is dropped, be it by a function that was not told the mode."
     seen = False
@@ -760,6 +775,7 @@ def drops(p):
     with Dropout() as dropout: p.output()
     return dropout.seen
 
+# %% ../../nbs/doctor/check_training.ipynb #fc3f7793
 @question(QUESTIONS, 'the same input twice', 'a loss', 'items')
 @torch.no_grad()
 def about_items(case):
@@ -786,6 +802,7 @@ def about_others(p, was):
     yield Row("other items' inputs", f'logits move by {moved:.2g}', '0',
               [warning('items mix')] if moved > 1e-3 * scale else [])
 
+# %% ../../nbs/doctor/check_training.ipynb #04d9d530
 def about_each_input(case, p):
     "Exchange one input among the items: some logits must move, before training or after."
     ignored, moves, fresh = [], {}, case.patient()
@@ -807,6 +824,7 @@ def about_each_input(case, p):
     least = min(moves.values())
     yield Row('another input', f'logits move by {least:.2g}', 'more than 0', found)
 
+# %% ../../nbs/doctor/check_training.ipynb #a537bb26
 @question(QUESTIONS, 'later inputs', 'a loss')
 @torch.no_grad()
 def about_future(case):

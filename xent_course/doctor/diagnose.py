@@ -89,6 +89,8 @@ KNOWN_OF_PROBABILITIES = {
 }
 PROPER = {'log-probabilities': log_softmax, 'probabilities': softmax,  # what makes scores such as a loss takes
           'single probabilities': lambda x, axis: x.sigmoid()}
+
+# %% ../../nbs/doctor/diagnose.ipynb #8b507c60
 MOST = 100_000 # numbers in a question
 
 def cut(logits, target):
@@ -119,6 +121,7 @@ def raised_alike(loss, x):
     "Is the loss the same if all numbers are raised together, as softmax is?"
     return math.isclose(loss(x), loss(x + 3), rel_tol=1e-4, abs_tol=1e-6)
 
+# %% ../../nbs/doctor/diagnose.ipynb #4d9766d3
 class Probe:
     "Puts questions to a loss: about logits and targets of the batch's shapes, up to eight items of them."
     def __init__(self, loss_func, logits, target, axis):
@@ -228,6 +231,7 @@ def same_random_state(device):
         random.setstate(state)
         if numpy: numpy.random.set_state(numpy_state)
 
+# %% ../../nbs/doctor/diagnose.ipynb #e5ffb341
 def run(loss_func, logits, target):
     "The loss of this batch, and its gradient; None if it has none."
     x = logits.detach().clone().requires_grad_()
@@ -251,6 +255,7 @@ def off_gpu(loss_func, logits, target):
     loss_func = copy.deepcopy(loss_func).cpu() if isinstance(loss_func, nn.Module) else loss_func
     return loss_func, logits.detach().cpu(), target.cpu()
 
+# %% ../../nbs/doctor/diagnose.ipynb #549f8d1b
 UNUSABLE = {'logits dtype', 'empty batch', 'nan or inf', 'one output column', 'all ignored',
             'target not probabilities', '-inf among the logits', 'wrong dtype', 'wrong shape', 'label out of range',
             'loss raises', 'loss not finite', 'broadcast'}
@@ -512,6 +517,7 @@ def can_be_used(b):
     elif not b.logits.numel(): yield error('empty batch')
     elif b.logits.isnan().any() or (b.logits == math.inf).any(): yield error('nan or inf')
 
+# %% ../../nbs/doctor/diagnose.ipynb #1510ff9e
 @question(QUESTIONS, 'what the network gives')
 def between(b):
     "What network and loss do to each other."
@@ -536,6 +542,7 @@ def between(b):
     elif takes == 'single sigmoids': yield error('double sigmoid')
     if end := beneath_softmax(b.logits): yield error('activation at the end', end=f'{end} before its softmax')
 
+# %% ../../nbs/doctor/diagnose.ipynb #9674644d
 def refused(error_raised, logits, target, loss_func):
     "Why the loss can't be computed: in our own words where our loss refuses the batch, too."
     try: cross_entropy(logits.detach(), target, ignore_index=getattr(loss_func, 'ignore_index', -100))
@@ -570,6 +577,7 @@ def ignored(b, one):
         return math.isfinite(value_of(loss_func, logits, 0 * target + (one.item() == 0)))
     except Refused: return False
 
+# %% ../../nbs/doctor/diagnose.ipynb #8dc15149
 INSIDE = {'softmax inside': ('softmax', -1), 'sigmoid inside': ('sigmoid', -1),
           'tanh inside': ('tanh', -2), 'relu inside': ('relu', -math.inf)}
 
@@ -704,6 +712,7 @@ def about_pairs(b):
         where = place(b, q) if b.hard or b.single else 'several positions'
         yield error('wrong pairing', target=place(b, p), logits=where)
 
+# %% ../../nbs/doctor/diagnose.ipynb #2d8b00c3
 @question(QUESTIONS, "other items' logits", 'a loss that runs', 'no error', 'positions')
 def about_sharing(b):
     "Does one item's confidence change all others' gradients by the same factor?"
@@ -720,6 +729,7 @@ def about_sharing(b):
             yield warning('items share a weight', factor=mean.item())
             return
 
+# %% ../../nbs/doctor/diagnose.ipynb #f4480804
 @question(QUESTIONS, 'positions alike', 'a loss that runs', 'no error', 'positions')
 def about_positions(b):
     "With equal logits and targets: do gradients differ along an axis that is as long as there are classes?"
@@ -734,6 +744,7 @@ def about_positions(b):
         spread = lambda g: (g - g[:1]).abs().max() / g.abs().max()
         if spread(along) < 1e-3 < .1 < spread(others): yield error('weights along the wrong axis', axis=axis, c=c)
 
+# %% ../../nbs/doctor/diagnose.ipynb #c20c0230
 def runs_of(t, k):
     "How often does class `k` come in a row, compared with classes in random order (1)?"
     flat = t.flatten() == k
@@ -760,6 +771,7 @@ def padding(target):
     many = (ends >= 2).float().mean() >= .3 and (target == k).float().mean() >= .1
     return k if only and many and k >= 0 and len(ends.unique()) > 2 else None
 
+# %% ../../nbs/doctor/diagnose.ipynb #8cbf3c30
 @question(QUESTIONS, 'weights of the classes', 'a loss that runs', 'no error', 'cross-entropy', 'hard targets',
           'positions')
 def about_weights(b):
@@ -800,6 +812,7 @@ def class_weights(b, c):
         weight[first] = 1
     return weight.nan_to_num(0)
 
+# %% ../../nbs/doctor/diagnose.ipynb #b70e27a3
 @question(QUESTIONS, 'right and wrong', 'a loss that runs', 'no error', 'positions')
 def about_direction(b):
     "What does it cost to be sure: of the right answers, of wrong ones?"
@@ -810,6 +823,7 @@ def about_direction(b):
     elif wrong < none < sure: yield error('wrong sign')
     elif sure <= none and 0 <= wrong < .5 * none: yield warning('confident errors cost nothing', wrong=wrong, none=none)
 
+# %% ../../nbs/doctor/diagnose.ipynb #44c45608
 @question(QUESTIONS, 'ignored targets', 'a loss that runs', 'no error', 'hard targets', 'positions')
 def about_divisor(b):
     "If half of the targets that count are ignored, the others must count twice in a mean."
@@ -820,6 +834,7 @@ def about_divisor(b):
     before, after = (b.sizes(g)[kept[1::2]] for g in (b.base, b.gradient(x, fewer)))
     if (after - before).abs().max() < 1e-3 * before.max(): yield warning('ignored are averaged in', k=b.ignored[0])
 
+# %% ../../nbs/doctor/diagnose.ipynb #4bceb2c5
 @question(QUESTIONS, 'an effect', 'a loss that runs', 'no error')
 def about_effect(b):
     loss, grad = b.ran
@@ -831,6 +846,7 @@ def about_scale(b):
     "Is a mean divided by n once more?"
     if b.takes and b.averaged_twice: yield warning('averaged twice')
 
+# %% ../../nbs/doctor/diagnose.ipynb #1cb48e85
 @question(QUESTIONS, 'classes in the batch', 'a loss that runs', 'hard targets')
 def about_classes(b):
     n, t = b.target.numel(), b.target
@@ -838,6 +854,7 @@ def about_classes(b):
     if b.takes and t.ndim == 1 and n >= (16 if c > 2 else 64) and c > 1 and (t == t[0]).all() and t[0] >= 0:
         yield warning('one class only', n=n, k=t[0].item())
 
+# %% ../../nbs/doctor/diagnose.ipynb #d20b4d2e
 def tail(target):
     "(how many at the end, or ends of all rows, have one class, that class), if it is also among the others by chance."
     t = target.T if target.ndim == 2 else target.reshape(-1, 1)  # rows: positions
@@ -858,6 +875,7 @@ def about_tail(b):
     if not b.lacks_positions() and not b.counted[1][b.counted[0] == k].any(): return
     yield warning('constant tail', m=m, n=b.target.numel(), k=k)
 
+# %% ../../nbs/doctor/diagnose.ipynb #f72b3ca0
 @question(QUESTIONS, 'the sign of the loss', 'a loss that runs')
 def about_sign(b):
     loss = b.ran[0].mean().item()

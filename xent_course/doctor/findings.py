@@ -24,6 +24,7 @@ LOG, BINARY, PARTS, SOFT = 'lessons/05_log', 'further/08_binary', 'further/14_de
 LANGUAGE, IMBALANCE, NLL = 'further/13_language', 'further/09_imbalance', 'lessons/04_nll'
 CE = 'lessons/06_cross_entropy'
 
+# %% ../../nbs/doctor/findings.ipynb #519319ff
 OF_A_BATCH = { # what diagnose finds
     # the batch
     'logits dtype': Rule(
@@ -239,6 +240,7 @@ OF_A_BATCH = { # what diagnose finds
         "every output ends at the mean of the targets", "(n, 1) against (n,) gives n × n pairs", BREAK),
 }
 
+# %% ../../nbs/doctor/findings.ipynb #2f52db58
 OF_A_TRAINING = { # what check_training finds besides
     # before anything is run
     'model raises': Rule(
@@ -381,6 +383,7 @@ OF_A_TRAINING = { # what check_training finds besides
         "the loss changes with the size of the parts", "a mean of means is not the mean", PARTS),
 }
 
+# %% ../../nbs/doctor/findings.ipynb #2faa7a2c
 RULES = {**OF_A_BATCH, **OF_A_TRAINING}
 
 # %% ../../nbs/doctor/findings.ipynb #d1a6d0cf
