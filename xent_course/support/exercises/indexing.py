@@ -44,7 +44,7 @@ exercises['3.2'] = Exercise(
          'These are True and False. Probabilities are floats: .float()'),
         (lambda target, c: F.one_hot(target, c), 'These are whole numbers, int64. Probabilities are floats: .float()'),
         (lambda target, c: (target == torch.arange(c)[:, None]).float(),
-         'Rows and columns have changed places: (c, n). The targets must stand in a column, target[:, None].'),
+         'Rows and columns have changed places: (c, n). The targets must be a column, target[:, None].'),
         (lambda target, c: (target[:, None] == torch.arange(1, c + 1)).float(),
          'Classes are counted from 0, and the 1 stands one column too far to the left.'),
         (lambda target, c: torch.eye(c), 'This has a row for each class. Which of these rows does each target need?'),
