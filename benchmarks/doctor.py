@@ -11,10 +11,10 @@ import torch
 from scipy.stats import binomtest
 
 from benchmarks import setups
-from benchmarks.setups import dev, held_out, new_dev, new_held_out
+from benchmarks.setups import dev, held_out, later, new_dev, new_held_out
 from xent_course.doctor.check_training import check_training
 
-SETS = {'dev': dev, 'held_out': held_out, 'new_dev': new_dev, 'new_held_out': new_held_out}
+SETS = {'dev': dev, 'held_out': held_out, 'new_dev': new_dev, 'new_held_out': new_held_out, 'later': later}
 COLUMNS = 'broken', 'detected', 'as an error', 'told apart', 'named', 'healthy', 'false errors', 'false warnings'
 
 

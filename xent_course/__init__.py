@@ -9,7 +9,7 @@ A module is where its notebook is, under the same name: `nbs/lessons/02_softmax.
 - `xent_course.support`: argument checks, fast losses, digits, figures, panel and exercises of the notebooks
 
 The names of the loss and of the doctor are offered here; the rest is imported from its module."""
-__version__ = "0.13.0"
+__version__ = "0.14.0"
 
 __all__ = ['CrossEntropyLoss', 'check_training', 'cross_entropy', 'cross_entropy_grad', 'diagnose',
            'linear_cross_entropy', 'log_softmax', 'logsumexp', 'mnist_loss', 'nll_loss', 'sigmoid', 'sigmoid_diff',

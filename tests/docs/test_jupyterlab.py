@@ -38,8 +38,8 @@ def lab(open_tab, with_wheel, tmp_path_factory):
     with socket.socket() as free: free.bind(('127.0.0.1', 0)); port = free.getsockname()[1]
     (place/'nbs').mkdir()
     command = [script('jupyter'), 'lab', '--no-browser', '--allow-root', '--LabApp.expose_app_in_browser=True',
-               f'--port={port}', '--ServerApp.port_retries=0', '--IdentityProvider.token=reader',
-               f'--ServerApp.root_dir={place}/nbs',
+               '--JupyterNotebookApp.expose_app_in_browser=True', f'--port={port}', '--ServerApp.port_retries=0',
+               '--IdentityProvider.token=reader', f'--ServerApp.root_dir={place}/nbs',
                f'--LabApp.user_settings_dir={place}/settings', f'--LabApp.workspaces_dir={place}/workspaces']
     log = open(place/'log', 'w')
     server = subprocess.Popen(command, stdout=log, stderr=log, env=with_wheel)
@@ -54,14 +54,15 @@ def lab(open_tab, with_wheel, tmp_path_factory):
                 if cell.cell_type == 'code': cell.outputs, cell.execution_count = [], None
             nbformat.write(notebook, place/'nbs'/f'{name}.ipynb')
             page = open_tab(width=1400, height=1000)
-            page.add_locator_handler(page.locator('.jp-Dialog', has_text='Select Kernel'), start_kernel)
+            page.add_locator_handler(page.locator('.jp-Dialog', has_text='Select Kernel'), start_kernel,
+                                     no_wait_after=True)
             page.goto(f'http://127.0.0.1:{port}/{app.format(name=name)}/{name}.ipynb?token=reader')
             if 'nbclassic' in app:
                 page.wait_for_function(f'() => {MANAGER}')
                 page.evaluate(f'() => {MANAGER}._loadFromKernel().then(() => null)')  # behind its own question
-            if 'lab' not in app: return page
-            kernel = 'window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel'
-            page.wait_for_function(f"() => {kernel}?.status === 'idle'")
+            else:
+                kernel = 'window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel'
+                page.wait_for_function(f"() => {kernel}?.status === 'idle'")
             return page
 
         yield open_notebook

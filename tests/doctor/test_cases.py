@@ -278,6 +278,79 @@ def one_entry_of_a_dict(bad):
     return model, ({'x': x, 'more': .1 * torch.randn(60, 4)}, y)
 
 
+@case('layer made in forward')
+def last_layer_made_anew(bad):
+    class Net(nn.Module):
+        def __init__(self): super().__init__(); self.first, self.last = nn.Linear(4, 16), nn.Linear(16, 3)
+        def forward(self, x): return (nn.Linear(16, 3) if bad else self.last)(self.first(x).relu())
+    return Net(), blobs()
+
+
+@case('units alike')
+def constant_weights(bad):
+    m = mlp(4, 16, 16, 3)
+    for layer in m[::2]: nn.init.zeros_(layer.bias)
+    if bad: nn.init.constant_(m[0].weight, .1), nn.init.constant_(m[2].weight, .1)
+    else: nn.init.zeros_(m[4].weight)  # its rows are alike, too, and their gradients are not
+    return m, blobs()
+
+
+@case('dropout of the logits')
+def dropped_last(bad):
+    dropout = nn.Dropout(.3)
+    return nn.Sequential(mlp(4, 32), *([nn.Linear(32, 3), dropout] if bad else [dropout, nn.Linear(32, 3)])), blobs()
+
+
+@case('dropout of the logits')
+def dropped_by_a_function(bad):
+    model = mlp(4, 32, 3)
+    return Apply(model, lambda x: F.dropout(x, .3 if bad else 0., model.training)), blobs()
+
+
+class Attending(nn.Module):
+    "The mean of what attention gives, and classes from it."
+    def __init__(self, hidden, pooled):
+        super().__init__()
+        self.embed, self.attend = nn.Embedding(50, 16), nn.MultiheadAttention(16, 2, batch_first=True)
+        self.place, self.head, self.hidden, self.pooled = nn.Parameter(torch.randn(10, 16)), mlp(16, 16, 3), hidden, pooled
+    def forward(self, input_ids, attention_mask):
+        x, shown = self.embed(input_ids) + self.place, self.pooled(attention_mask)[..., None].float()
+        h = self.attend(x, x, x, self.hidden(attention_mask), need_weights=False)[0]
+        return self.head((h * shown).sum(1) / shown.sum(1))
+
+
+def half_padded():
+    ids, mask = torch.randint(1, 50, (24, 10)), torch.ones(24, 10).long()
+    mask[::2, 5:] = mask[:, 8:] = 0
+    return {'input_ids': ids * mask, 'attention_mask': mask}, ids[:, 0] % 3
+
+
+@case('padding is read')
+def mean_over_padding(bad):
+    return Attending(lambda mask: mask == 0, (lambda mask: mask + 1) if bad else lambda mask: mask), half_padded()
+
+
+@case('padding is read')
+def mask_upside_down(bad):
+    return Attending((lambda mask: mask == 1) if bad else lambda mask: mask == 0, lambda mask: mask), half_padded()
+
+
+@case('decay too strong')
+def decay_of_ten(bad):
+    m = mlp(4, 16, 3)
+    return m, blobs(), None, torch.optim.AdamW(m.parameters(), 1e-2, weight_decay=10. if bad else .1)
+
+
+@case('optimizer maximizes')
+def uphill(bad): m = mlp(4, 16, 3); return m, blobs(), None, torch.optim.SGD(m.parameters(), .1, maximize=bad)
+
+
+@case('cannot overfit one batch')
+def in_tenths_of_millivolts(bad):
+    x, y = blobs()
+    return nn.Sequential(fn(torch.tanh), mlp(4, 16, 3)), (1e-4 * x if bad else x, y)
+
+
 @case('steps too small')
 def steps_rounded_away(bad):
     m = mlp(4, 32, 3).bfloat16()

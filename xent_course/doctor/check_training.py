@@ -632,7 +632,8 @@ def about_learning(case):
     p, loss, moved = case.learned
     n = next((len(x) for x in (*tensors(case.small.target), *case.small.inputs) if x.ndim), 1)
     constant = case.start if case.bounds is None else case.bounds[1]
-    failed = warning('cannot overfit one batch', steps=case.steps, n=n, loss=loss, constant=constant)
+    failed = warning('cannot overfit one batch', steps=case.steps, n=n, loss=loss, constant=constant,
+                     cause=why_not(case))
     yield Row('overfit one batch', f'{loss:.3f} after {case.steps} steps', f'below {case.enough():.3f}',
               [failed] if case.able and not loss < case.enough() else [])
     still = [name for name in p.trainable() if name not in moved]
@@ -648,12 +649,29 @@ def about_learning(case):
     yield from about_depth(case, p)
     if case.bounds and case.able and loss < case.enough(): yield from about_modes(p, loss, constant)
 
+def why_not(case):
+    "What the inputs may have to do with it."
+    largest = max((x.abs().max().item() for x in case.small.inputs if x.is_floating_point() and x.numel()), default=1)
+    if 0 < largest < 1e-2: return f'The inputs are small (up to {largest:.1g}): scale them to about 1.'
+    return 'Something between input and loss is broken.'
+
 def has_a_reason(case, p, name, moved):
     "Does the whole batch move it, as an expert that the few items don't ask; or do two towers cancel their one bias?"
     g = case.of_all[name]
     if g is not None and g.any(): return True
     owner, _, own = name.rpartition('.')
     return own == 'bias' and f'{owner}.weight' in moved and p.calls[owner] > 1
+
+# %% ../../nbs/doctor/check_training.ipynb #5c3a8b75
+@question(QUESTIONS, 'units of a layer', 'a loss')
+def about_units(case):
+    "Weights that are alike in all units, and whose gradients are: nothing will ever tell the units apart."
+    params = {name: w for name, w in case.model.named_parameters() if not nn.parameter.is_lazy(w)}
+    rows_alike = lambda x: bool((x - x[:1]).abs().max() <= 1e-5 * x.abs().max())
+    alike = [name for name, g in case.at_start[1].items()
+             if name in params and g is not None and g.ndim > 1 and len(g) > 1 and g.any()
+             and rows_alike(wide(params[name])) and rows_alike(wide(g))]
+    if alike: yield warning('units alike', names=listed(alike))
 
 # %% ../../nbs/doctor/check_training.ipynb #ca4938e9
 def depth(params, gradients):
@@ -757,13 +775,16 @@ def change(before, after):
 
 # %% ../../nbs/doctor/check_training.ipynb #7314a51f
 class Dropout(TorchFunctionMode):
-    "Notes whether anything is dropped, be it by a function that was not told the mode."
-    seen = False
+    "Notes whether anything is dropped, be it by a function that was not told the mode; and what that gives."
+    def __init__(self): super().__init__(); self.seen, self.gives = False, []
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name, kwargs = getattr(func, '__name__', ''), kwargs or {}
-        if name == 'dropout': self.seen |= bool(kwargs.get('training', kwargs.get('train', (*args, True, True)[2])))
+        result = func(*args, **kwargs)
+        if name == 'dropout' and bool(kwargs.get('training', kwargs.get('train', (*args, True, True)[2]))):
+            self.seen = True
+            if kwargs.get('p', (*args, .5)[1]): self.gives.append(result)
         if name == 'scaled_dot_product_attention': self.seen |= kwargs.get('dropout_p', 0) > 0
-        return func(*args, **kwargs)
+        return result
 
 def moves(p):
     "Do buffers change in evaluation mode?"
@@ -774,6 +795,14 @@ def moves(p):
 def drops(p):
     with Dropout() as dropout: p.output()
     return dropout.seen
+
+@question(QUESTIONS, 'dropout of the logits', 'a known loss')
+@torch.no_grad()
+def about_dropout(case):
+    p = case.patient().mode()
+    with Dropout() as dropout: logits = p.logits()
+    if any(x.data_ptr() == logits.data_ptr() and x.numel() == logits.numel() for x in dropout.gives):
+        yield warning('dropout of the logits')
 
 # %% ../../nbs/doctor/check_training.ipynb #fc3f7793
 @question(QUESTIONS, 'the same input twice', 'a loss', 'items')
@@ -816,13 +845,60 @@ def about_each_input(case, p):
         given = [(q.given(), q.given(part)) for q in (p, fresh)]
         moved = [change(*both) for both in given]
         moves[name] = max(moved)
-        scales = [max(x.abs().max().item() for x in was) for was, _ in given]
+        scales = [max(x.abs().nan_to_num(0, 0).max().item() for x in was) for was, _ in given]  # -inf may be a mask
         if all(m <= 1e-5 * scale for m, scale in zip(moved, scales)): ignored.append(name)
     if not moves: return
     if ignored and len(ignored) == len(moves): found = [error('input ignored', which='the input')]
     else: found = [warning('input ignored', which=f'the input "{name}"') for name in ignored[:1]]
     least = min(moves.values())
     yield Row('another input', f'logits move by {least:.2g}', 'more than 0', found)
+
+# %% ../../nbs/doctor/check_training.ipynb #05861228
+def leaves(x):
+    "The parameters that a tensor's graph ends in."
+    found, seen, nodes = [], set(), [x.grad_fn]
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen: continue
+        seen.add(node)
+        if isinstance(getattr(node, 'variable', None), nn.Parameter): found.append(node.variable)
+        nodes += [before for before, _ in node.next_functions]
+    return found
+
+@question(QUESTIONS, 'parameters of the logits', 'a run')
+def about_strays(case):
+    "Do they depend on parameters that the model doesn't have, and that are others at the next call?"
+    p = Patient(case, case.small).mode(dropout=False)
+    held = {id(w) for w in p.model.parameters()}
+    once, twice = ([w for x in p.given() for w in leaves(x) if id(w) not in held] for _ in range(2))
+    fresh = [w for w in once if all(w is not v for v in twice)]
+    if fresh: yield error('layer made in forward', shapes=listed(str(tuple(w.shape)) for w in fresh))
+
+# %% ../../nbs/doctor/check_training.ipynb #27cdbac9
+@question(QUESTIONS, 'what attention_mask hides', 'a loss')
+@torch.no_grad()
+def about_hidden(case):
+    "Tokens where it is 0 may be any; those where it is 1 should matter, before training or after."
+    inputs = input_names(case.model, case.small)
+    mask = next((x for name, x in inputs.items() if 'attention_mask' in name), None)
+    if mask is None or mask.ndim != 2: return
+    shown = mask.bool()
+    tokens = [x for x in inputs.values() if x.shape == mask.shape and not x.is_floating_point() and len(x.unique()) > 2]
+    if not tokens or shown.all() or not shown.any(1).all() or not ((mask == 0) | (mask == 1)).all(): return
+    x = tokens[0]
+    others = x[shown][torch.randint(int(shown.sum()), x.shape, device=x.device)]  # tokens that are no padding
+    found = []
+    for p in case.learned[0].mode(False), case.patient().mode(False):
+        was = p.logits()
+        if was is None or len(was) != len(x): return
+        at = shown if was.shape[:2] == x.shape else slice(None)  # a hidden token's own logits may be any
+        moved = []
+        for where in ~shown, shown:
+            part = p.part.with_inputs(lambda v: torch.where(where, others, v) if v is x else v)
+            moved.append(change(was[at], p.logits(part)[at]) > 1e-3 * was.abs().max().item())
+        found.append(moved)
+    hidden, seen = (any(moved) for moved in zip(*found))
+    if hidden: yield warning('padding is read', shown='' if seen else ", and what it shows doesn't: it is upside down")
 
 # %% ../../nbs/doctor/check_training.ipynb #a537bb26
 @question(QUESTIONS, 'later inputs', 'a loss')
@@ -889,6 +965,10 @@ def about_options(case):
         decays = type(case.opt).__name__ == 'Adam' and not group.get('decoupled_weight_decay')
         decay = group.get('weight_decay', 0)
         if decays and decay >= 1e-3: yield warning('decay with adam', decay=decay)
+        elif group.get('lr', 0) * decay > .05:
+            yield warning('decay too strong', share=min(group['lr'] * decay, 1.), lr=group['lr'], decay=decay)
+        known = not case.lacks('a known loss') and not {'wrong sign', 'negative loss'} & {f.rule for f in case.noted}
+        if group.get('maximize') and known: yield error('optimizer maximizes')
 
 @question(QUESTIONS, 'a step to the weights', 'optimizer', 'a loss')
 def about_steps(case):

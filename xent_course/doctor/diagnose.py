@@ -124,6 +124,7 @@ def raised_alike(loss, x):
 # %% ../../nbs/doctor/diagnose.ipynb #4d9766d3
 class Probe:
     "Puts questions to a loss: about logits and targets of the batch's shapes, up to eight items of them."
+    smoothing = 0. # the share of a target that a known loss spreads over all classes
     def __init__(self, loss_func, logits, target, axis):
         few, self.target = cut(logits, target)
         self.loss_func, self.axis, self.dtype = loss_func, axis, target.dtype
@@ -195,7 +196,9 @@ class Probe:
                     found = torch.linalg.lstsq(terms[:, columns], answers, driver='gelsd').solution
                     shares = found[:-1, 0]
                     fits = (terms[:, columns] @ found - answers).abs().max() < 1e-4 * spread
-                    if fits and (shares * shares[0] >= 0).all(): return name, shares.sum().item()
+                    if fits and (shares * shares[0] >= 0).all():
+                        self.smoothing = (shares[1:].sum() / shares.sum()).item()
+                        return name, shares.sum().item()
         try: return ('logits' if self.c > 1 and self.ignores_shifts(noise[0], k) else ''), 1.
         except Refused: return '', 1.
 
@@ -611,6 +614,7 @@ def about_loss(b):
     if not takes.startswith('single') and math.isclose(factor * c, 1, rel_tol=1e-3) and not b.averaged_twice:
         yield error('mean over classes', c=c)
     if takes != 'logits': return
+    if probe.smoothing > .5 and b.hard: yield warning('smoothing too strong', smoothing=probe.smoothing)
     little, wrong, worse = (probe.confidently_wrong(k, lead) for lead in (1, 200, 400))
     ceiling = math.isclose(wrong, worse, rel_tol=1e-3) and little < .9 * wrong  # else it only looks at directions
     best = probe.leader(k)
@@ -812,6 +816,23 @@ def class_weights(b, c):
         weight[first] = 1
     return weight.nan_to_num(0)
 
+# %% ../../nbs/doctor/diagnose.ipynb #37b80de1
+@question(QUESTIONS, 'weight of the positives', 'a loss that runs', 'no error', 'positions')
+def about_positives(b):
+    "Does a binary cross-entropy, asked at two scores, favour the more frequent of 0 and 1?"
+    x, t = b.few
+    if b.takes != 'single logits' or b.hard or not ((b.target == 0) | (b.target == 1)).all(): return
+    size = lambda lead, y: b.gradient(torch.full_like(x, lead), torch.full_like(t, y)).abs().sum().item()
+    (yes, sure), no = (size(lead, 1) for lead in (0., 2.)), size(0., 0)
+    if not yes or not no or not math.isclose(sure / yes, 2 / (1 + math.exp(2)), rel_tol=1e-3): return  # as focal loss
+    counts = b.target.sum().item(), (1 - b.target).sum().item()
+    weights = yes, no
+    often, rarely = (1, 0) if counts[0] > counts[1] else (0, 1)
+    many, few, ratio = max(counts), min(counts), weights[1 - often] / weights[1 - rarely]
+    if few >= 3 and many >= 3 * few and ratio > 1.5:
+        yield warning('weights rise with frequency', often=often, rarely=rarely, many=int(many), few=int(few),
+                      ratio=ratio)
+
 # %% ../../nbs/doctor/diagnose.ipynb #b70e27a3
 @question(QUESTIONS, 'right and wrong', 'a loss that runs', 'no error', 'positions')
 def about_direction(b):
@@ -851,8 +872,9 @@ def about_scale(b):
 def about_classes(b):
     n, t = b.target.numel(), b.target
     c = 2 if b.single or t.shape == b.logits.shape else b.logits.shape[b.axis] if b.logits.ndim > 1 else 2
-    if b.takes and t.ndim == 1 and n >= (16 if c > 2 else 64) and c > 1 and (t == t[0]).all() and t[0] >= 0:
-        yield warning('one class only', n=n, k=t[0].item())
+    items = n if t.ndim == 1 else 2 * len(t) if t.ndim and c > 2 else 0  # a map of one class is no rare thing
+    if b.takes and items >= (16 if c > 2 else 64) and c > 1 and (t == t.flatten()[0]).all() and t.flatten()[0] >= 0:
+        yield warning('one class only', n=n, k=t.flatten()[0].item())
 
 # %% ../../nbs/doctor/diagnose.ipynb #d20b4d2e
 def tail(target):

@@ -89,7 +89,7 @@ OF_A_BATCH = { # what diagnose finds
         "Give these ignore_index, or leave them out.",
         "one class is predicted far too often", "what has no label is trained as a class", LANGUAGE),
     'one class only': Rule(
-        "all {n} targets are class {k}.", "Is the data sorted, and not shuffled?",
+        "all {n} targets are class {k}.", "Is the data sorted, and not shuffled? Were masks rescaled as images are?",
         "the loss jumps from batch to batch", "each batch pulls towards its own class", CHECK),
     'weights rise with frequency': Rule(
         "the loss weighs frequent classes more than rare ones: class {often}, {many} times in the batch, counts "
@@ -207,6 +207,11 @@ OF_A_BATCH = { # what diagnose finds
         "the loss gives target {k} no gradient, and still divides by how many of them there are.",
         "Divide the sum by the number of targets that count.",
         "the loss looks low, and depends on the padding", "zeros were averaged in", PARTS),
+    'smoothing too strong': Rule(
+        "the loss spreads {smoothing:.0%} of each target evenly over the classes: what the target itself keeps is the "
+        "smaller part.", "The share to spread is usually .1. Is it 1 minus that?",
+        "the loss stays near ln c, and all probabilities are alike", "targets that are nearly even teach nearly even "
+        "answers", ARGUMENTS),
     'smoothing with weights': Rule(
         "class weights and label smoothing together: the weights multiply the smoothed part of every target, too, "
         "and heavy classes pull at all items.", "Use one of the two.",
@@ -290,12 +295,16 @@ OF_A_TRAINING = { # what check_training finds besides
         "the loss falls steeply at first", "a bias for a rare class has the wrong sign", IMBALANCE),
     'cannot overfit one batch': Rule(
         "after {steps} steps on the same {n} items, at three learning rates, the loss is {loss:.2f}; without looking "
-        "at the input it could be {constant:.2f}.", "Something between input and loss is broken.",
+        "at the input it could be {constant:.2f}.", "{cause}",
         "the loss stays where it is", "a network that can't learn a few items won't learn many", CHECK),
     'nothing to train': Rule(
         "no parameter has a gradient.",
         "All are frozen, or the graph is cut by detach, no_grad or a new tensor.",
         "the loss stays exactly where it is", "no gradient reaches a parameter", CHECK),
+    'units alike': Rule(
+        "{names}: all units have the same weights and the same gradient, so they stay alike, and count as one.",
+        "Draw the initial weights at random.",
+        "the network learns as if it had a single unit a layer", "nothing tells apart what starts the same", CHECK),
     'parameters never move': Rule(
         "{names}: no gradient in {steps} steps, or only zeros.",
         "Is a layer unused, dead, or cut off by detach?",
@@ -304,6 +313,15 @@ OF_A_TRAINING = { # what check_training finds besides
         "the logits are the same whatever {which} is: it doesn't reach the output.",
         "Is a layer dead, or a variable mixed up?",
         "the loss falls to that of the class frequencies, and stays", "what isn't seen can't be used", CHECK),
+    'layer made in forward': Rule(
+        "the logits depend on parameters of shape {shapes} that aren't the model's, and that each call makes new: what "
+        "they learn is lost.", "Make the layer once, in __init__.",
+        "the loss stays high, and the same input gives different outputs", "a new layer has new random weights", CHECK),
+    'padding is read': Rule(
+        "what attention_mask marks as padding changes the logits{shown}.",
+        "PyTorch's key_padding_mask is True where it hides, attention_mask is 1 where it shows.",
+        "predictions depend on how far a batch is padded", "the mask isn't used everywhere, or is upside down",
+        LANGUAGE),
     'items mix': Rule(
         "the logits of an item change when other items of its batch change.",
         "Does a view, reshape or softmax mix the axes, or does a layer take the batch for the sequence (batch_first)?",
@@ -341,6 +359,10 @@ OF_A_TRAINING = { # what check_training finds besides
         "what was learned in training mode (loss {train:.2f}) is gone in evaluation mode (loss {valid:.2f}): batch "
         "norm's running means don't follow.", "Is its momentum too small? (PyTorch's is the share of the new.)",
         "the validation loss is far above the training loss", "evaluation uses means that are out of date", CHECK),
+    'dropout of the logits': Rule(
+        "the logits themselves go through dropout: some are 0 in training, the target's among them.",
+        "Put it before the last layer.",
+        "the training loss stays above the validation loss", "a logit of 0 is an answer, too", CHECK),
     'dropout too high': Rule(
         "what was learned without dropout (loss {off:.2f}) is lost with it (loss {on:.2f}).",
         "Its p is the share that is dropped.",
@@ -377,6 +399,13 @@ OF_A_TRAINING = { # what check_training finds besides
         "Adam with weight_decay {decay:g} adds it to the gradient, which Adam divides by its size: no decay of "
         "weights.", "Use AdamW.",
         "weights with large gradients hardly decay", "Adam rescales the sum of both", CHECK),
+    'decay too strong': Rule(
+        "each step takes {share:.0%} of the weights away: learning rate {lr:g} times weight_decay {decay:g}.",
+        "Usual decays are .01 to .1.",
+        "the loss falls, and rises to ln c again", "the weights shrink faster than they learn", CHECK),
+    'optimizer maximizes': Rule(
+        "the optimizer has maximize=True, and the loss is one to minimize.", "Leave maximize out.",
+        "the loss grows without end", "each step goes up the gradient", CHECK),
     'unequal micro-batches': Rule(
         "averaging the micro-batches' means gives a gradient that is off by {off:.0%}: they count as {kept}.",
         "Add up sums, and divide once by the number of targets (with class weights: by the sum of their weights).",
