@@ -312,7 +312,8 @@ class Attending(nn.Module):
     def __init__(self, hidden, pooled):
         super().__init__()
         self.embed, self.attend = nn.Embedding(50, 16), nn.MultiheadAttention(16, 2, batch_first=True)
-        self.place, self.head, self.hidden, self.pooled = nn.Parameter(torch.randn(10, 16)), mlp(16, 16, 3), hidden, pooled
+        self.place, self.head = nn.Parameter(torch.randn(10, 16)), mlp(16, 16, 3)
+        self.hidden, self.pooled = hidden, pooled
     def forward(self, input_ids, attention_mask):
         x, shown = self.embed(input_ids) + self.place, self.pooled(attention_mask)[..., None].float()
         h = self.attend(x, x, x, self.hidden(attention_mask), need_weights=False)[0]

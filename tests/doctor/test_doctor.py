@@ -374,7 +374,8 @@ def scored(name):
 
 
 @pytest.mark.parametrize('name,named', [
-    ('dev', .9), *(pytest.param(*of, marks=pytest.mark.slow) for of in (('held_out', .9), ('new_dev', .75), ('later', .65)))])
+    ('dev', .9),
+    *(pytest.param(*of, marks=pytest.mark.slow) for of in (('held_out', .9), ('new_dev', .75), ('later', .65)))])
 def test_meets_its_target(name, named):
     "Most faults are named, nothing healthy is called an error, and not one in forty warned of."
     results = scored(name)
