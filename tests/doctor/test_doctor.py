@@ -192,7 +192,9 @@ CASES = {
         ((x, t.where(torch.arange(32) < 16, 4)), (x, t.where(torch.arange(32) < 16, -100))),
         ((words.movedim(-1, 1), seq.where(torch.arange(20) < 14, 2)), (words.movedim(-1, 1), seq))],
     'weights rise with frequency': [
-        ((x, rare, nn.CrossEntropyLoss(rare.bincount().float())), (x, rare, nn.CrossEntropyLoss(1 / rare.bincount())))],
+        ((x, rare, nn.CrossEntropyLoss(rare.bincount().float())), (x, rare, nn.CrossEntropyLoss(1 / rare.bincount()))),
+        *(((x[:, 0], (rare == 4).float(), nn.BCEWithLogitsLoss(pos_weight=torch.tensor(1 / w))),
+           (x[:, 0], (rare == 4).float(), nn.BCEWithLogitsLoss(pos_weight=torch.tensor(w)))) for w in (2., 7.))],
     'arguments swapped': [((x, some_classes, lambda x, t: bce(t, x)), (x, some_classes, bce))],
     'wrong pairing': [
         ((words, seq, lambda x, t: F.cross_entropy(x.transpose(0, 1).reshape(-1, 5), t.flatten())),

@@ -819,19 +819,17 @@ def class_weights(b, c):
 # %% ../../nbs/doctor/diagnose.ipynb #37b80de1
 @question(QUESTIONS, 'weight of the positives', 'a loss that runs', 'no error', 'positions')
 def about_positives(b):
-    "Does a binary cross-entropy, asked at two scores, favour the more frequent of 0 and 1?"
-    x, t = b.few
-    if b.takes != 'single logits' or b.hard or not ((b.target == 0) | (b.target == 1)).all(): return
-    size = lambda lead, y: b.gradient(torch.full_like(x, lead), torch.full_like(t, y)).abs().sum().item()
-    (yes, sure), no = (size(lead, 1) for lead in (0., 2.)), size(0., 0)
-    if not yes or not no or not math.isclose(sure / yes, 2 / (1 + math.exp(2)), rel_tol=1e-3): return  # as focal loss
-    counts = b.target.sum().item(), (1 - b.target).sum().item()
-    weights = yes, no
-    often, rarely = (1, 0) if counts[0] > counts[1] else (0, 1)
-    many, few, ratio = max(counts), min(counts), weights[1 - often] / weights[1 - rarely]
-    if few >= 3 and many >= 3 * few and ratio > 1.5:
-        yield warning('weights rise with frequency', often=often, rarely=rarely, many=int(many), few=int(few),
-                      ratio=ratio)
+    "Does a binary cross-entropy give more weight to the more frequent of 0 and 1?"
+    (x, t), target = b.few, b.target
+    if b.takes != 'single logits' or b.hard or not ((target == 0) | (target == 1)).all(): return
+    size = lambda score, y: b.gradient(torch.full_like(x, score), torch.full_like(t, y)).abs().sum().item()
+    weight, count = {y: size(0., y) for y in (0, 1)}, {y: int((target == y).sum()) for y in (0, 1)}
+    if not all(weight.values()) or not math.isclose(size(2., 1) / weight[1], 2 / (1 + math.exp(2)), rel_tol=1e-3):
+        return  # another loss, as focal loss is
+    rarely, often = sorted(count, key=count.get)
+    if 3 <= count[rarely] <= count[often] / 3 and weight[often] > 1.5 * weight[rarely]:
+        yield warning('weights rise with frequency', often=often, rarely=rarely, many=count[often],
+                      few=count[rarely], ratio=weight[often] / weight[rarely])
 
 # %% ../../nbs/doctor/diagnose.ipynb #b70e27a3
 @question(QUESTIONS, 'right and wrong', 'a loss that runs', 'no error', 'positions')
