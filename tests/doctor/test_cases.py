@@ -315,7 +315,8 @@ class Attending(nn.Module):
         self.place, self.head = nn.Parameter(torch.randn(10, 16)), mlp(16, 16, 3)
         self.hidden, self.pooled = hidden, pooled
     def forward(self, input_ids, attention_mask):
-        x, shown = self.embed(input_ids) + self.place, self.pooled(attention_mask)[..., None].float()
+        x, shown = self.embed(input_ids), self.pooled(attention_mask)[..., None].float()
+        x = x + self.place[:x.shape[1]]
         h = self.attend(x, x, x, self.hidden(attention_mask), need_weights=False)[0]
         return self.head((h * shown).sum(1) / shown.sum(1))
 
@@ -336,10 +337,20 @@ def mask_upside_down(bad):
     return Attending((lambda mask: mask == 1) if bad else lambda mask: mask == 0, lambda mask: mask), half_padded()
 
 
+@case('padding is read')
+def mask_upside_down_of_fixed_length(bad):
+    class First(Attending):
+        def forward(self, input_ids, attention_mask):
+            x = self.embed(input_ids) + self.place
+            query = self.place[:1].expand(len(x), 1, -1)
+            return self.head(self.attend(query, x, x, self.hidden(attention_mask), need_weights=False)[0][:, 0])
+    return First((lambda mask: mask == 1) if bad else lambda mask: mask == 0, None), half_padded()
+
+
 @case('decay too strong')
 def decay_of_ten(bad):
     m = mlp(4, 16, 3)
-    return m, blobs(), None, torch.optim.AdamW(m.parameters(), 1e-2, weight_decay=10. if bad else .1)
+    return m, blobs(), None, torch.optim.AdamW(m.parameters(), 1e-2, weight_decay=20. if bad else .1)
 
 
 @case('optimizer maximizes')
@@ -508,6 +519,22 @@ def begun(): return torch.cat([torch.full((32, 1), 11), counting() % 10], 1)
 def frozen_norm(): m = cnn(10).train(); [n.eval() for n in m.modules() if 'BatchNorm' in type(n).__name__]; return m
 
 
+class SparseNet(nn.Module):
+    "Of a sparse input, or of an input whose rows a sparse matrix mixes."
+    def __init__(self): super().__init__(); self.first, self.last = nn.Linear(4, 16), nn.Linear(16, 3)
+    def forward(self, sparse, x=None):
+        h = torch.sparse.mm(sparse, self.first(torch.eye(4) if x is None else x))
+        return self.last(h.relu())
+
+
+class Legal(nn.Module):
+    def __init__(self, illegal): super().__init__(); self.net, self.illegal = mlp(4, 16, 3), illegal
+    def forward(self, x, legal): return self.net(x).masked_fill(~legal, self.illegal)
+
+
+def legal(): x, y = blobs(); return x, (torch.rand(60, 3) < .6) | F.one_hot(y, 3).bool(), y
+
+
 HANDED_IN = {
     'dict for keywords': lambda: (OwnLoss(), dict(input_ids=counting(), labels=counting()), shifting),
     'own loss': lambda: (OwnLoss(), (lambda s: dict(
@@ -517,6 +544,9 @@ HANDED_IN = {
     'loader': lambda: (mlp(4, 16, 3), loader()),
     'two heads': lambda: (TwoHeads(), (lambda x, y: (x, (y, y % 2)))(*blobs()), heads_loss),
     'graph': lambda: (Graph(), (lambda x, y: (x, edges(), y))(*blobs())),
+    'sparse': lambda: (SparseNet(), (lambda x, y: (x.relu().to_sparse(), y))(*blobs())),
+    'sparse graph': lambda: (SparseNet(), (lambda x, y: (torch.eye(60).to_sparse(), x, y))(*blobs())),
+    'a mask of -1e9': lambda: (Legal(-1e9), legal()), 'a mask of -inf': lambda: (Legal(-torch.inf), legal()),
     'lazy': lazy,
     'warm-up': warm_up,
     'half': lambda: (mlp(4, 32, 3).half(), (lambda x, y: (x.half(), y))(*blobs()),
@@ -588,6 +618,13 @@ def test_takes_what_people_hand_in(name):
     assert report == [] and not report.not_looked
     after = [made[0].state_dict() if 'lazy' not in name else {}, torch.get_rng_state()]
     assert torch.equal(before[1], after[1]) and all(torch.equal(before[0][k], after[0][k]) for k in before[0])
+
+
+def test_a_batch_stays_as_it_is():
+    x, y = blobs()
+    was = x.clone()
+    look((nn.Sequential(nn.ReLU(inplace=True), mlp(4, 16, 3)), (x, y)))
+    assert torch.equal(x, was)
 
 
 def test_many_classes():

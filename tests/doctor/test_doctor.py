@@ -187,7 +187,9 @@ CASES = {
         ((x, t, lambda x, t: F.cross_entropy(x, t, ignore_index=4)), (x, t, lambda x, t: F.cross_entropy(x, t)))],
     'padding counted': [
         ((words.movedim(-1, 1), padded), (words.movedim(-1, 1), padded, partial(F.cross_entropy, ignore_index=0)))],
-    'one class only': [((x, 0 * t), (x, t)), ((words.movedim(-1, 1), 0 * seq), (words.movedim(-1, 1), seq))],
+    'one class only': [
+        ((x, 0 * t), (x, t)),
+        ((words.view(16, 10, 5).movedim(-1, 1), 0 * seq.view(16, 10)), (words.movedim(-1, 1), 0 * seq))],
     'constant tail': [
         ((x, t.where(torch.arange(32) < 16, 4)), (x, t.where(torch.arange(32) < 16, -100))),
         ((words.movedim(-1, 1), seq.where(torch.arange(20) < 14, 2)), (words.movedim(-1, 1), seq))],

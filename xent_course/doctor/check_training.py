@@ -50,11 +50,12 @@ class Part:
     key:str = '' # The target's name, if the batch is a dict
 
     @property
-    def inputs(self): return tensors((self.args, self.kwargs))
+    def inputs(self): return [x for x in tensors((self.args, self.kwargs)) if x.layout == torch.strided]
 
     def with_inputs(self, f):
-        "The same with `f` applied to every input."
-        return replace(self, args=each(f, self.args), kwargs=each(f, self.kwargs))
+        "The same with `f` applied to every input, but for sparse ones."
+        of_dense = lambda x: f(x) if x.layout == torch.strided else x
+        return replace(self, args=each(of_dense, self.args), kwargs=each(of_dense, self.kwargs))
 
 def first_batch(loader):
     "Without using up the random numbers of its generators."
@@ -80,7 +81,7 @@ def as_part(model, batch):
         key = next((k for k in TARGETS if k in batch), '')
         inputs, target = [{k: v for k, v in batch.items() if k != key}], batch.get(key)
     else: (*inputs, target), key = batch, ''
-    plain = lambda x: each(lambda t: t.as_subclass(Tensor), x)
+    plain = lambda x: each(lambda t: t if type(t) is Tensor else t.as_subclass(Tensor), x)
     if not inputs or target is not None and not tensors(target):
         got = ', '.join(type(x).__name__ for x in (*inputs, target))
         raise TypeError(f"batch must hold inputs and, last, a tensor of targets, got {got}")
@@ -102,7 +103,7 @@ def as_parts(model, batch):
 def few(part, n):
     "The first `n` items; a target that is flattened has several entries for each."
     sizes = [len(x) for x in part.inputs if x.ndim]
-    if not sizes: return part
+    if not sizes or len(tensors((part.args, part.kwargs))) > len(part.inputs): return part  # sparse ones can't be cut
     cut = lambda x: x[:n * len(x) // sizes[0]] if x.ndim and sizes[0] and len(x) % sizes[0] == 0 else x
     return replace(part.with_inputs(cut), target=each(cut, part.target))
 
@@ -329,6 +330,12 @@ class Case:
 
     def stops(self, finding): return False
 
+    @property
+    def uphill(self):
+        "Does all of the optimizer maximize?"
+        groups = getattr(self.opt, 'param_groups', None)
+        return bool(groups) and all(group.get('maximize') for group in groups)
+
     # --- a few items
     @cached_property
     def small(self):
@@ -453,6 +460,7 @@ def about_batch(case):
     rows = list(answers(case.batch, OF_THE_BATCH))
     found = {f.rule: f for f in case.batch.noted}
     if 'classes permuted' in found and echoes(case): del found['classes permuted']
+    if case.uphill: found.pop('wrong sign', None)  # two signs that cancel each other
     missed = [row for row in rows if row.mark == 'could not look']
     yield Row('the batch and its loss', listed(found, 1) or 'nothing found', 'nothing', list(found.values()))
     yield from missed
@@ -671,6 +679,7 @@ def about_units(case):
     alike = [name for name, g in case.at_start[1].items()
              if name in params and g is not None and g.ndim > 1 and len(g) > 1 and g.any()
              and rows_alike(wide(params[name])) and rows_alike(wide(g))]
+    alike = [name for name in alike if rows_alike(wide(case.of_all[name]))]  # the few items may lack a class
     if alike: yield warning('units alike', names=listed(alike))
 
 # %% ../../nbs/doctor/check_training.ipynb #ca4938e9
@@ -762,7 +771,7 @@ def input_names(model, part):
     named = {names[i] if i < len(names) else f'input {i + 1}': x for i, x in enumerate(part.args)} | part.kwargs
     found = {}
     def add(name, x):
-        if isinstance(x, Tensor) and x.ndim: found[name] = x
+        if isinstance(x, Tensor) and x.ndim and x.layout == torch.strided: found[name] = x
         inside = x.items() if isinstance(x, Mapping) else enumerate(x) if isinstance(x, (list, tuple)) else ()
         for key, value in inside: add(f'{name}[{key!r}]', value)
     for name, x in named.items(): add(name, x)
@@ -845,7 +854,7 @@ def about_each_input(case, p):
         given = [(q.given(), q.given(part)) for q in (p, fresh)]
         moved = [change(*both) for both in given]
         moves[name] = max(moved)
-        scales = [max(x.abs().nan_to_num(0, 0).max().item() for x in was) for was, _ in given]  # -inf may be a mask
+        scales = [max(x.abs().where(x.abs() < 1e4, 0).max().item() for x in was) for was, _ in given]  # no masks
         if all(m <= 1e-5 * scale for m, scale in zip(moved, scales)): ignored.append(name)
     if not moves: return
     if ignored and len(ignored) == len(moves): found = [error('input ignored', which='the input')]
@@ -868,37 +877,59 @@ def leaves(x):
 @question(QUESTIONS, 'parameters of the logits', 'a run')
 def about_strays(case):
     "Do they depend on parameters that the model doesn't have, and that are others at the next call?"
-    p = Patient(case, case.small).mode(dropout=False)
-    held = {id(w) for w in p.model.parameters()}
-    once, twice = ([w for x in p.given() for w in leaves(x) if id(w) not in held] for _ in range(2))
+    p = Patient(case, case.small).mode(False)  # an augmentation may make some in training
+    held, given = {id(w) for w in p.model.parameters()}, [p.given(), p.given()]
+    once, twice = ([w for x in outputs for w in leaves(x) if id(w) not in held] for outputs in given)
     fresh = [w for w in once if all(w is not v for v in twice)]
-    if fresh: yield error('layer made in forward', shapes=listed(str(tuple(w.shape)) for w in fresh))
+    kind = error if change(*given) else warning  # a layer norm made anew starts the same each time
+    if fresh: yield kind('layer made in forward', shapes=listed(str(tuple(w.shape)) for w in fresh))
 
 # %% ../../nbs/doctor/check_training.ipynb #27cdbac9
+def share_kept(was, now, start):
+    "Of `was` what `now` has, where an axis is shorter there: from the start, or to the end."
+    for axis, (a, b) in enumerate(zip(was.shape, now.shape)):
+        if a > b: was = was.narrow(axis, 0 if start else a - b, b)
+    return was
+
+def most_padded(case):
+    "(item, the places where its attention_mask is 1, tokens), if these are one piece; None if there is no such item."
+    inputs = input_names(case.model, case.small)
+    mask = next((x for name, x in inputs.items() if 'attention_mask' in name), None)
+    if mask is None or mask.ndim != 2 or not ((mask == 0) | (mask == 1)).all(): return None
+    tokens = [x for x in inputs.values() if x.shape == mask.shape and not x.is_floating_point()
+              and len(x.unique()) > 2 and (x != x[:1]).any()]
+    item = mask.sum(1).argmin().item()
+    places = mask[item].nonzero().flatten()
+    whole = 0 < len(places) < mask.shape[1] and (places.diff() == 1).all()
+    return (item, places, tokens[0]) if whole and len(tokens) == 1 else None
+
 @question(QUESTIONS, 'what attention_mask hides', 'a loss')
 @torch.no_grad()
 def about_hidden(case):
-    "Tokens where it is 0 may be any; those where it is 1 should matter, before training or after."
-    inputs = input_names(case.model, case.small)
-    mask = next((x for name, x in inputs.items() if 'attention_mask' in name), None)
-    if mask is None or mask.ndim != 2: return
-    shown = mask.bool()
-    tokens = [x for x in inputs.values() if x.shape == mask.shape and not x.is_floating_point() and len(x.unique()) > 2]
-    if not tokens or shown.all() or not shown.any(1).all() or not ((mask == 0) | (mask == 1)).all(): return
-    x = tokens[0]
-    others = x[shown][torch.randint(int(shown.sum()), x.shape, device=x.device)]  # tokens that are no padding
-    found = []
+    "Has an item the same logits without its padding? (In a model of fixed length, with other tokens as padding.)"
+    if (found := most_padded(case)) is None: return
+    (item, places, tokens), part = found, case.small
+    n = tokens.shape[1]
+    hidden = places.new_tensor([k for k in range(n) if k not in places])
+    alone = lambda x: x[item:item + 1] if x.ndim and len(x) == len(tokens) else x
+    cut = lambda x: alone(x)[:, places] if x.shape[:2] == tokens.shape else alone(x)
+    def put(at, those): return lambda x: alone(x).index_copy(1, at, alone(x)[:, those]) if x is tokens else alone(x)
+    others, filled = put(places, places.roll(1)), put(hidden, places.repeat(n)[:len(hidden)])
+    read = shown = fixed = False
     for p in case.learned[0].mode(False), case.patient().mode(False):
-        was = p.logits()
-        if was is None or len(was) != len(x): return
-        at = shown if was.shape[:2] == x.shape else slice(None)  # a hidden token's own logits may be any
-        moved = []
-        for where in ~shown, shown:
-            part = p.part.with_inputs(lambda v: torch.where(where, others, v) if v is x else v)
-            moved.append(change(was[at], p.logits(part)[at]) > 1e-3 * was.abs().max().item())
-        found.append(moved)
-    hidden, seen = (any(moved) for moved in zip(*found))
-    if hidden: yield warning('padding is read', shown='' if seen else ", and what it shows doesn't: it is upside down")
+        given = lambda f: p.logits(replace(part.with_inputs(f), target=each(f, part.target)))
+        try: was, again, moved = map(given, (alone, alone, others))
+        except Refused: return
+        if was is None or change(was, again): return
+        try: now = given(cut)
+        except Refused: fixed, now = True, given(filled)
+        same = share_kept(was, now, places[0] == 0) if was.ndim == now.ndim else None
+        if same is None or same.shape != now.shape: return
+        much = max(1e-3, 10 * torch.finfo(was.dtype).eps) * was.abs().max().item()
+        read |= change(same, now) > much or not now.isfinite().all()
+        shown |= change(was, moved) > much
+    upside_down = ", and what it shows doesn't: it is upside down"
+    if read and not (fixed and shown): yield warning('padding is read', shown='' if shown else upside_down)
 
 # %% ../../nbs/doctor/check_training.ipynb #a537bb26
 @question(QUESTIONS, 'later inputs', 'a loss')
@@ -918,7 +949,9 @@ def about_future(case):
     known = case.batch is not None
     shifts = not case.batch.lacks('positions') and case.batch.shift == -1 if known else case.own_loss
     if ahead and shifts and known: yield error('shifted twice')
-    if itself and not shifts: yield warning('target is the input')
+    logits = p.logits()
+    whole = logits is not None and (x.shape[1] in logits.shape[1:] or len(logits) == x.numel())  # none is cut off
+    if itself and whole and not shifts: yield warning('target is the input')
     behind = same(t[:, 1:], x[:, :-1], kept[:, 1:])
     if behind and not (ahead or itself): yield warning('target is an earlier input')
     if not (ahead or itself and shifts): return
@@ -931,7 +964,8 @@ def about_future(case):
     if was.ndim != 3 or torch.equal(x, y): return
     if was.shape[1] != x.shape[1] or case.batch is not None and case.batch.axis == 1:
         was, now = was.movedim(1, -1), now.movedim(1, -1)
-    moved = change(was[:, :half], now[:, :half])
+    asked = kept[:, :half]  # padding may look anywhere
+    moved = change(was[:, :half][asked], now[:, :half][asked])
     yield Row('later inputs', f'earlier logits move by {moved:.1g}', '0',
               [error('sees later inputs')] if moved > 1e-3 * was.abs().max().item() else [])
 
@@ -961,14 +995,16 @@ def about_options(case):
     names = {id(w): name for name, w in case.model.named_parameters()}
     for group in groups:
         half = [names.get(id(w), 'a parameter') for w in group['params'] if w.dtype == torch.float16]
-        if half and 0 < group.get('eps', 1) < 2**-25: yield error('eps too small', eps=group['eps'], names=listed(half))
+        eps = group.get('eps')
+        if half and isinstance(eps, float) and 0 < eps < 2**-25:
+            yield error('eps too small', eps=eps, names=listed(half))
         decays = type(case.opt).__name__ == 'Adam' and not group.get('decoupled_weight_decay')
-        decay = group.get('weight_decay', 0)
+        decay, lr = (group.get(key) or 0 for key in ('weight_decay', 'lr'))
         if decays and decay >= 1e-3: yield warning('decay with adam', decay=decay)
-        elif group.get('lr', 0) * decay > .05:
-            yield warning('decay too strong', share=min(group['lr'] * decay, 1.), lr=group['lr'], decay=decay)
-        known = not case.lacks('a known loss') and not {'wrong sign', 'negative loss'} & {f.rule for f in case.noted}
-        if group.get('maximize') and known: yield error('optimizer maximizes')
+        elif lr * decay > .1 and 'd' not in group:  # as Prodigy's, whose rate is d times lr
+            yield warning('decay too strong', share=min(float(lr * decay), 1.), lr=lr, decay=decay)
+    signs = {'wrong sign', 'negative loss'} & {f.rule for f in case.batch.noted} if case.batch else {}
+    if case.uphill and not case.lacks('a known loss') and not signs: yield error('optimizer maximizes')
 
 @question(QUESTIONS, 'a step to the weights', 'optimizer', 'a loss')
 def about_steps(case):
@@ -1056,7 +1092,8 @@ def check_training(model:nn.Module,              # Gives logits for the inputs o
     device = next((w.device for w in model.parameters()), torch.device('cpu'))
     with same_random_state(device), torch.enable_grad(), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of odd questions; the training itself will warn
-        case = Case(model, as_parts(model, batch), loss_func, opt)
+        parts = [part.with_inputs(torch.clone) for part in as_parts(model, batch)]  # a first layer may work in place
+        case = Case(model, parts, loss_func, opt)
         if case.largest.target is None and not case.own_loss and not loss_func:
             raise TypeError(f"batch must have its target under one of {', '.join(TARGETS)}, or last in a tuple, "
                             "unless the model returns its loss or loss_func does without one")

@@ -614,7 +614,10 @@ def about_loss(b):
     if not takes.startswith('single') and math.isclose(factor * c, 1, rel_tol=1e-3) and not b.averaged_twice:
         yield error('mean over classes', c=c)
     if takes != 'logits': return
-    if probe.smoothing > .5 and b.hard: yield warning('smoothing too strong', smoothing=probe.smoothing)
+    if probe.smoothing > .55 and b.hard:
+        other = Probe(*b.on_cpu, axis)  # class weights may look like smoothing, for one class
+        other.takes((k + 1) % c)
+        if other.smoothing > .55: yield warning('smoothing too strong', smoothing=probe.smoothing)
     little, wrong, worse = (probe.confidently_wrong(k, lead) for lead in (1, 200, 400))
     ceiling = math.isclose(wrong, worse, rel_tol=1e-3) and little < .9 * wrong  # else it only looks at directions
     best = probe.leader(k)
@@ -819,17 +822,24 @@ def class_weights(b, c):
 # %% ../../nbs/doctor/diagnose.ipynb #37b80de1
 @question(QUESTIONS, 'weight of the positives', 'a loss that runs', 'no error', 'positions')
 def about_positives(b):
-    "Does a binary cross-entropy give more weight to the more frequent of 0 and 1?"
-    (x, t), target = b.few, b.target
-    if b.takes != 'single logits' or b.hard or not ((target == 0) | (target == 1)).all(): return
-    size = lambda score, y: b.gradient(torch.full_like(x, score), torch.full_like(t, y)).abs().sum().item()
-    weight, count = {y: size(0., y) for y in (0, 1)}, {y: int((target == y).sum()) for y in (0, 1)}
-    if not all(weight.values()) or not math.isclose(size(2., 1) / weight[1], 2 / (1 + math.exp(2)), rel_tol=1e-3):
-        return  # another loss, as focal loss is
+    "Does a binary cross-entropy of this batch give more weight to the more frequent of 0 and 1?"
+    loss_func, x, t = b.on_cpu
+    if b.takes != 'single logits' or b.hard or x.numel() > 10 * MOST or not ((t == 0) | (t == 1)).all(): return
+    undecided, sure = (b.gradient(score * (2 * t - 1), t).abs() for score in (0., 2.))
+    if not undecided.all() or not near(sure / undecided, torch.tensor(2 / (1 + math.exp(2)))): return  # as focal loss
+    columns = (lambda y: y.movedim(1, -1).flatten(0, -2)) if x.ndim in (2, 4) else lambda y: y.reshape(-1, 1)
+    found = [weights_of_two(*both) for both in zip(columns(undecided).T, columns(t).T)]
+    found = [f for f in found if f is not None]
+    wrong = [f for f in found if f['ratio'] > 1.5]
+    if 2 * len(wrong) > len(found): yield warning('weights rise with frequency', **wrong[0])
+
+def weights_of_two(grad, t):
+    "How often 0 and 1 are targets, the more frequent first, and how much more one of these weighs; None if alike."
+    count = {y: int((t == y).sum()) for y in (0, 1)}
     rarely, often = sorted(count, key=count.get)
-    if 3 <= count[rarely] <= count[often] / 3 and weight[often] > 1.5 * weight[rarely]:
-        yield warning('weights rise with frequency', often=often, rarely=rarely, many=count[often],
-                      few=count[rarely], ratio=weight[often] / weight[rarely])
+    if not 3 <= count[rarely] <= count[often] / 3: return None
+    ratio = (grad[t == often].mean() / grad[t == rarely].mean()).item()
+    return dict(often=often, rarely=rarely, many=count[often], few=count[rarely], ratio=ratio)
 
 # %% ../../nbs/doctor/diagnose.ipynb #b70e27a3
 @question(QUESTIONS, 'right and wrong', 'a loss that runs', 'no error', 'positions')
@@ -870,7 +880,7 @@ def about_scale(b):
 def about_classes(b):
     n, t = b.target.numel(), b.target
     c = 2 if b.single or t.shape == b.logits.shape else b.logits.shape[b.axis] if b.logits.ndim > 1 else 2
-    items = n if t.ndim == 1 else 2 * len(t) if t.ndim and c > 2 else 0  # a map of one class is no rare thing
+    items = n if t.ndim == 1 else len(t) if t.ndim and c > 2 else 0  # a few maps of one class are no rare thing
     if b.takes and items >= (16 if c > 2 else 64) and c > 1 and (t == t.flatten()[0]).all() and t.flatten()[0] >= 0:
         yield warning('one class only', n=n, k=t.flatten()[0].item())
 

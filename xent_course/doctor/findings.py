@@ -316,7 +316,7 @@ OF_A_TRAINING = { # what check_training finds besides
     'layer made in forward': Rule(
         "the logits depend on parameters of shape {shapes} that aren't the model's, and that each call makes new: what "
         "they learn is lost.", "Make the layer once, in __init__.",
-        "the loss stays high, and the same input gives different outputs", "a new layer has new random weights", CHECK),
+        "a layer never learns, or the same input gives different outputs", "a new layer has new random weights", CHECK),
     'padding is read': Rule(
         "what attention_mask marks as padding changes the logits{shown}.",
         "PyTorch's key_padding_mask is True where it hides, attention_mask is 1 where it shows.",
