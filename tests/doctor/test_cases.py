@@ -329,12 +329,12 @@ def half_padded():
 
 @case('padding is read')
 def mean_over_padding(bad):
-    return Attending(lambda mask: mask == 0, (lambda mask: mask + 1) if bad else lambda mask: mask), half_padded()
+    return Attending(lambda mask: mask == 0, lambda mask: mask + bad), half_padded()
 
 
 @case('padding is read')
 def mask_upside_down(bad):
-    return Attending((lambda mask: mask == 1) if bad else lambda mask: mask == 0, lambda mask: mask), half_padded()
+    return Attending(lambda mask: mask == bad, lambda mask: mask), half_padded()
 
 
 @case('padding is read')
@@ -344,11 +344,11 @@ def mask_upside_down_of_fixed_length(bad):
             x = self.embed(input_ids) + self.place
             query = self.place[:1].expand(len(x), 1, -1)
             return self.head(self.attend(query, x, x, self.hidden(attention_mask), need_weights=False)[0][:, 0])
-    return First((lambda mask: mask == 1) if bad else lambda mask: mask == 0, None), half_padded()
+    return First(lambda mask: mask == bad, None), half_padded()
 
 
 @case('decay too strong')
-def decay_of_ten(bad):
+def decay_of_twenty(bad):
     m = mlp(4, 16, 3)
     return m, blobs(), None, torch.optim.AdamW(m.parameters(), 1e-2, weight_decay=20. if bad else .1)
 

@@ -41,6 +41,8 @@ def tensors(x):
     each(found.append, x)
     return found
 
+def is_sparse(x): return x.layout != torch.strided
+
 @dataclass
 class Part:
     "What goes into model and loss."
@@ -50,11 +52,11 @@ class Part:
     key:str = '' # The target's name, if the batch is a dict
 
     @property
-    def inputs(self): return [x for x in tensors((self.args, self.kwargs)) if x.layout == torch.strided]
+    def inputs(self): return [x for x in tensors((self.args, self.kwargs)) if not is_sparse(x)]
 
     def with_inputs(self, f):
         "The same with `f` applied to every input, but for sparse ones."
-        of_dense = lambda x: f(x) if x.layout == torch.strided else x
+        of_dense = lambda x: x if is_sparse(x) else f(x)
         return replace(self, args=each(of_dense, self.args), kwargs=each(of_dense, self.kwargs))
 
 def first_batch(loader):
@@ -103,7 +105,7 @@ def as_parts(model, batch):
 def few(part, n):
     "The first `n` items; a target that is flattened has several entries for each."
     sizes = [len(x) for x in part.inputs if x.ndim]
-    if not sizes or len(tensors((part.args, part.kwargs))) > len(part.inputs): return part  # sparse ones can't be cut
+    if not sizes or any(map(is_sparse, tensors((part.args, part.kwargs)))): return part  # which can't be cut
     cut = lambda x: x[:n * len(x) // sizes[0]] if x.ndim and sizes[0] and len(x) % sizes[0] == 0 else x
     return replace(part.with_inputs(cut), target=each(cut, part.target))
 
@@ -671,15 +673,19 @@ def has_a_reason(case, p, name, moved):
     return own == 'bias' and f'{owner}.weight' in moved and p.calls[owner] > 1
 
 # %% ../../nbs/doctor/check_training.ipynb #5c3a8b75
+def rows_alike(x):
+    "Are they the same, but for rounding? Two are asked first, which nearly always settles it."
+    alike = lambda y: bool((y - y[:1]).abs().max() <= 1e-5 * y.abs().max())
+    return alike(wide(x[:2])) and alike(wide(x))
+
 @question(QUESTIONS, 'units of a layer', 'a loss')
 def about_units(case):
     "Weights that are alike in all units, and whose gradients are: nothing will ever tell the units apart."
     params = {name: w for name, w in case.model.named_parameters() if not nn.parameter.is_lazy(w)}
-    rows_alike = lambda x: bool((x - x[:1]).abs().max() <= 1e-5 * x.abs().max())
     alike = [name for name, g in case.at_start[1].items()
              if name in params and g is not None and g.ndim > 1 and len(g) > 1 and g.any()
-             and rows_alike(wide(params[name])) and rows_alike(wide(g))]
-    alike = [name for name in alike if rows_alike(wide(case.of_all[name]))]  # the few items may lack a class
+             and rows_alike(params[name]) and rows_alike(g)]
+    alike = [name for name in alike if rows_alike(case.of_all[name])]  # the few items may lack a class
     if alike: yield warning('units alike', names=listed(alike))
 
 # %% ../../nbs/doctor/check_training.ipynb #ca4938e9
@@ -771,7 +777,7 @@ def input_names(model, part):
     named = {names[i] if i < len(names) else f'input {i + 1}': x for i, x in enumerate(part.args)} | part.kwargs
     found = {}
     def add(name, x):
-        if isinstance(x, Tensor) and x.ndim and x.layout == torch.strided: found[name] = x
+        if isinstance(x, Tensor) and x.ndim and not is_sparse(x): found[name] = x
         inside = x.items() if isinstance(x, Mapping) else enumerate(x) if isinstance(x, (list, tuple)) else ()
         for key, value in inside: add(f'{name}[{key!r}]', value)
     for name, x in named.items(): add(name, x)
@@ -878,10 +884,12 @@ def leaves(x):
 def about_strays(case):
     "Do they depend on parameters that the model doesn't have, and that are others at the next call?"
     p = Patient(case, case.small).mode(False)  # an augmentation may make some in training
-    held, given = {id(w) for w in p.model.parameters()}, [p.given(), p.given()]
-    once, twice = ([w for x in outputs for w in leaves(x) if id(w) not in held] for outputs in given)
+    held = {id(w) for w in p.model.parameters()}
+    strays = lambda outputs: [w for x in outputs for w in leaves(x) if id(w) not in held]
+    if not (once := strays(before := p.given())): return
+    twice = strays(after := p.given())
     fresh = [w for w in once if all(w is not v for v in twice)]
-    kind = error if change(*given) else warning  # a layer norm made anew starts the same each time
+    kind = error if change(before, after) else warning  # a layer norm made anew starts the same each time
     if fresh: yield kind('layer made in forward', shapes=listed(str(tuple(w.shape)) for w in fresh))
 
 # %% ../../nbs/doctor/check_training.ipynb #27cdbac9
@@ -892,29 +900,27 @@ def share_kept(was, now, start):
     return was
 
 def most_padded(case):
-    "(item, the places where its attention_mask is 1, tokens), if these are one piece; None if there is no such item."
+    "(item, the places that its attention_mask shows, those it hides, tokens); None unless those shown are one piece."
     inputs = input_names(case.model, case.small)
     mask = next((x for name, x in inputs.items() if 'attention_mask' in name), None)
     if mask is None or mask.ndim != 2 or not ((mask == 0) | (mask == 1)).all(): return None
     tokens = [x for x in inputs.values() if x.shape == mask.shape and not x.is_floating_point()
               and len(x.unique()) > 2 and (x != x[:1]).any()]
     item = mask.sum(1).argmin().item()
-    places = mask[item].nonzero().flatten()
-    whole = 0 < len(places) < mask.shape[1] and (places.diff() == 1).all()
-    return (item, places, tokens[0]) if whole and len(tokens) == 1 else None
+    places, hidden = (where.nonzero().flatten() for where in (mask[item] == 1, mask[item] == 0))
+    whole = len(places) and len(hidden) and (places.diff() == 1).all()
+    return (item, places, hidden, tokens[0]) if whole and len(tokens) == 1 else None
 
 @question(QUESTIONS, 'what attention_mask hides', 'a loss')
 @torch.no_grad()
 def about_hidden(case):
     "Has an item the same logits without its padding? (In a model of fixed length, with other tokens as padding.)"
     if (found := most_padded(case)) is None: return
-    (item, places, tokens), part = found, case.small
-    n = tokens.shape[1]
-    hidden = places.new_tensor([k for k in range(n) if k not in places])
+    (item, places, hidden, tokens), part = found, case.small
     alone = lambda x: x[item:item + 1] if x.ndim and len(x) == len(tokens) else x
     cut = lambda x: alone(x)[:, places] if x.shape[:2] == tokens.shape else alone(x)
     def put(at, those): return lambda x: alone(x).index_copy(1, at, alone(x)[:, those]) if x is tokens else alone(x)
-    others, filled = put(places, places.roll(1)), put(hidden, places.repeat(n)[:len(hidden)])
+    others, filled = put(places, places.roll(1)), put(hidden, places.repeat(len(hidden))[:len(hidden)])
     read = shown = fixed = False
     for p in case.learned[0].mode(False), case.patient().mode(False):
         given = lambda f: p.logits(replace(part.with_inputs(f), target=each(f, part.target)))
@@ -936,7 +942,7 @@ def about_hidden(case):
 @torch.no_grad()
 def about_future(case):
     "If the targets are the next inputs: may logits depend on later inputs?"
-    p, _ = case.first
+    p, output = case.first
     inputs = [x for x in p.part.inputs if not x.is_floating_point() and x.ndim == 2 and len(x.unique()) > 2]
     inputs = [x for x in inputs if not (x == x[0]).all()]  # no mask, no positions
     t = p.part.target
@@ -949,7 +955,7 @@ def about_future(case):
     known = case.batch is not None
     shifts = not case.batch.lacks('positions') and case.batch.shift == -1 if known else case.own_loss
     if ahead and shifts and known: yield error('shifted twice')
-    logits = p.logits()
+    logits = logits_in(output)
     whole = logits is not None and (x.shape[1] in logits.shape[1:] or len(logits) == x.numel())  # none is cut off
     if itself and whole and not shifts: yield warning('target is the input')
     behind = same(t[:, 1:], x[:, :-1], kept[:, 1:])

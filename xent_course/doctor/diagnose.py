@@ -823,18 +823,17 @@ def class_weights(b, c):
 @question(QUESTIONS, 'weight of the positives', 'a loss that runs', 'no error', 'positions')
 def about_positives(b):
     "Does a binary cross-entropy of this batch give more weight to the more frequent of 0 and 1?"
-    loss_func, x, t = b.on_cpu
+    _, x, t = b.on_cpu
     if b.takes != 'single logits' or b.hard or x.numel() > 10 * MOST or not ((t == 0) | (t == 1)).all(): return
     undecided, sure = (b.gradient(score * (2 * t - 1), t).abs() for score in (0., 2.))
     if not undecided.all() or not near(sure / undecided, torch.tensor(2 / (1 + math.exp(2)))): return  # as focal loss
     columns = (lambda y: y.movedim(1, -1).flatten(0, -2)) if x.ndim in (2, 4) else lambda y: y.reshape(-1, 1)
-    found = [weights_of_two(*both) for both in zip(columns(undecided).T, columns(t).T)]
-    found = [f for f in found if f is not None]
+    found = [f for both in zip(columns(undecided).T, columns(t).T) if (f := weights_of_two(*both))]
     wrong = [f for f in found if f['ratio'] > 1.5]
     if 2 * len(wrong) > len(found): yield warning('weights rise with frequency', **wrong[0])
 
 def weights_of_two(grad, t):
-    "How often 0 and 1 are targets, the more frequent first, and how much more one of these weighs; None if alike."
+    "Which of 0 and 1 is more frequent, by how much, and what it weighs next to the other; None if it isn't, clearly."
     count = {y: int((t == y).sum()) for y in (0, 1)}
     rarely, often = sorted(count, key=count.get)
     if not 3 <= count[rarely] <= count[often] / 3: return None
@@ -881,8 +880,8 @@ def about_classes(b):
     n, t = b.target.numel(), b.target
     c = 2 if b.single or t.shape == b.logits.shape else b.logits.shape[b.axis] if b.logits.ndim > 1 else 2
     items = n if t.ndim == 1 else len(t) if t.ndim and c > 2 else 0  # a few maps of one class are no rare thing
-    if b.takes and items >= (16 if c > 2 else 64) and c > 1 and (t == t.flatten()[0]).all() and t.flatten()[0] >= 0:
-        yield warning('one class only', n=n, k=t.flatten()[0].item())
+    if b.takes and items >= (16 if c > 2 else 64) and c > 1 and (t == (k := t.flatten()[0].item())).all() and k >= 0:
+        yield warning('one class only', n=n, k=k)
 
 # %% ../../nbs/doctor/diagnose.ipynb #d20b4d2e
 def tail(target):
